@@ -1,0 +1,3 @@
+module github.com/cairncache/cairn
+
+go 1.26.0

@@ -1,0 +1,168 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Live is the content of one entry: a Go value, its bytes, or both. The form
+// that is missing is computed from the other when it is first asked for, at
+// most once as long as that succeeds. Value and bytes live and die together,
+// so a decoded value can never be taken for newer bytes.
+//
+// A Live is immutable as seen from outside, shared by all who hold it, and
+// safe for concurrent use. Its value and its bytes are read-only.
+type Live struct {
+	has    atomic.Uint32 // which of the fields below are set for good
+	mu     sync.Mutex    // held while the missing form is computed
+	value  any
+	bytes  []byte
+	encode func() ([]byte, error)
+}
+
+const (
+	hasValue = 1 << iota
+	hasBytes
+)
+
+// NewLive makes a Live of the value v. encode makes its bytes, and is called
+// only if a backend, or a reader with another type, wants them. v must not be
+// changed afterwards.
+func NewLive(v any, encode func() ([]byte, error)) *Live {
+	l := &Live{value: v, encode: encode}
+	l.has.Store(hasValue)
+	return l
+}
+
+// LiveBytes makes a Live of the bytes b, which must not be changed afterwards.
+func LiveBytes(b []byte) *Live {
+	l := &Live{bytes: b}
+	l.has.Store(hasBytes)
+	return l
+}
+
+// Bytes returns the encoded form, shared and read-only. The error is that of
+// encoding; it is not remembered, the next call tries anew.
+func (l *Live) Bytes() ([]byte, error) {
+	if l.has.Load()&hasBytes != 0 {
+		return l.bytes, nil
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.has.Load()&hasBytes != 0 {
+		return l.bytes, nil
+	}
+	if l.encode == nil {
+		return nil, errors.New("store: this Live was made without a function that encodes its value")
+	}
+	b, err := l.encode()
+	if err != nil {
+		return nil, err
+	}
+	l.bytes, l.encode = b, nil
+	l.has.Or(hasBytes)
+	return b, nil
+}
+
+// LiveValue returns the content of l as a V, shared and read-only. A value
+// that was decoded before, or that l was made of, is returned as it is.
+// Otherwise decode makes it from the bytes, and it is kept if l holds no value
+// yet. A reader that asks for another type than the one that is kept gets its
+// own, decoded from the bytes, just as from a backend that holds bytes alone.
+// The error is that of encoding or decoding; it is not remembered.
+func LiveValue[V any](l *Live, decode func([]byte) (V, error)) (V, error) {
+	if l.has.Load()&hasValue != 0 {
+		if v, ok := l.value.(V); ok {
+			return v, nil
+		}
+		b, err := l.Bytes()
+		if err != nil {
+			var zero V
+			return zero, err
+		}
+		return decode(b)
+	}
+	return decodeOnce(l, decode)
+}
+
+// decodeOnce is the slow path of LiveValue: l was made of bytes, and may have
+// got a value by now.
+func decodeOnce[V any](l *Live, decode func([]byte) (V, error)) (V, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.has.Load()&hasValue != 0 {
+		if v, ok := l.value.(V); ok {
+			return v, nil
+		}
+		return decode(l.bytes)
+	}
+	v, err := decode(l.bytes)
+	if err != nil {
+		var zero V
+		return zero, err
+	}
+	l.value = v
+	l.has.Or(hasValue)
+	return v, nil
+}
+
+// LiveStore is a Store that keeps entries in the process and hands out the
+// entry itself: no copy, and no decoding after the first.
+type LiveStore interface {
+	Store
+
+	// GetLive returns the entry of key, or the bare ErrNotFound.
+	GetLive(ctx context.Context, key string) (*Live, error)
+
+	// SetLive stores l itself, with the meaning of Set for everything else.
+	SetLive(ctx context.Context, key string, l *Live, ttl time.Duration) error
+}
+
+// GetLive reads an entry. If s implements LiveStore, it calls s.GetLive.
+// Otherwise it calls s.Get and makes a Live of the bytes.
+func GetLive(ctx context.Context, s Store, key string) (*Live, error) {
+	if err := checkStore("getlive", s); err != nil {
+		return nil, err
+	}
+	if s, ok := s.(LiveStore); ok {
+		l, err := s.GetLive(ctx, key)
+		if !declined(err) {
+			return l, err
+		}
+	}
+	b, err := s.Get(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	return LiveBytes(b), nil
+}
+
+// SetLive stores an entry. If s implements LiveStore, it calls s.SetLive.
+// Otherwise it calls s.Set with the bytes of l. If l cannot be encoded nothing
+// is stored, what was there before stays, and the error is ErrInvalid and that
+// of encoding.
+func SetLive(ctx context.Context, s Store, key string, l *Live, ttl time.Duration) error {
+	const op = "setlive"
+	if err := checkStore(op, s); err != nil {
+		return err
+	}
+	if l == nil {
+		return Errorf(op, key, ErrInvalid, "the Live is nil")
+	}
+	if s, ok := s.(LiveStore); ok {
+		if err := s.SetLive(ctx, key, l, ttl); !declined(err) {
+			return err
+		}
+	}
+	if err := Check(ctx, op, key); err != nil {
+		return err
+	}
+	b, err := l.Bytes()
+	if err != nil {
+		return Errorf(op, key, ErrInvalid, "encode: %w", err)
+	}
+	return s.Set(ctx, key, b, ttl)
+}

@@ -1,0 +1,110 @@
+package store
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+)
+
+// Opener makes a Store from a URL whose scheme it is registered for. It reads
+// every parameter that it knows by the methods of u, then calls u.Err, which
+// reports the unknown ones, and only then creates anything. It connects to
+// nothing, so that a program can start while its cache is down. The Store's
+// Close closes whatever the Opener made.
+//
+// Every scheme takes the parameters prefix and ttl.
+type Opener func(ctx context.Context, u *URL) (Store, error)
+
+// Mux opens stores by the scheme of their URL. The zero Mux has no schemes and
+// is ready for use, also concurrently.
+type Mux struct {
+	mu      sync.RWMutex
+	openers map[string]Opener
+}
+
+// Register makes open responsible for a scheme, which is in lower case. It
+// panics if the scheme is empty or registered already, or if open is nil: it
+// is called when a program starts.
+func (m *Mux) Register(scheme string, open Opener) {
+	if scheme == "" || scheme != strings.ToLower(scheme) || open == nil {
+		panic(fmt.Sprintf("store: Register(%q): the scheme must be in lower case and the Opener not nil", scheme))
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, ok := m.openers[scheme]; ok {
+		panic(fmt.Sprintf("store: Register(%q): the scheme is registered already", scheme))
+	}
+	if m.openers == nil {
+		m.openers = make(map[string]Opener)
+	}
+	m.openers[scheme] = open
+}
+
+// Schemes returns the registered schemes in alphabetical order.
+func (m *Mux) Schemes() []string {
+	m.mu.RLock()
+	defer m.mu.RUnlock()
+	return slices.Sorted(maps.Keys(m.openers))
+}
+
+// Open makes a Store from a URL such as "memory:?max_entries=10000&ttl=5m".
+// What is wrong with the URL is ErrInvalid, and the error says what would be
+// right. Whether a server is there, and takes the password, is not asked: Ping
+// does. The function Close closes the Store. No error shows a password.
+func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
+	const op = "open"
+	if err := Check(ctx, op); err != nil {
+		return nil, err
+	}
+	u, err := ParseURL(url)
+	if err != nil {
+		return nil, err
+	}
+	m.mu.RLock()
+	open := m.openers[u.Scheme]
+	m.mu.RUnlock()
+	if open == nil {
+		return nil, m.unknown(u)
+	}
+	return open(ctx, u)
+}
+
+// importPath tells which import registers a scheme of ours.
+var importPath = map[string]string{
+	"memory":         "memory",
+	"null":           "null",
+	"memcache":       "memcache",
+	"memcache+unix":  "memcache",
+	"redis":          "redis",
+	"rediss":         "redis",
+	"redis+unix":     "redis",
+	"redis+cluster":  "redis",
+	"redis+sentinel": "redis",
+}
+
+func (m *Mux) unknown(u *URL) error {
+	if path, ok := importPath[u.Scheme]; ok {
+		return u.Errorf("scheme %q is not registered; import _ \"github.com/cairncache/cairn/adapters/%s\"", u.Scheme, path)
+	}
+	schemes := m.Schemes()
+	known := slices.AppendSeq(slices.Clone(schemes), maps.Keys(importPath))
+	registered := "none"
+	if len(schemes) > 0 {
+		registered = strings.Join(schemes, ", ")
+	}
+	return u.Errorf("unknown scheme %q (%sregistered: %s)", u.Scheme, didYouMean(u.Scheme, known), registered)
+}
+
+// defaultMux is what Register and Open use, filled by the adapters' imports.
+var defaultMux Mux
+
+// Register makes open responsible for a scheme of URLs given to the function
+// Open, as Mux.Register does. Adapters call it when they are imported.
+func Register(scheme string, open Opener) { defaultMux.Register(scheme, open) }
+
+// Open makes a Store from a URL with the openers of the adapters that the
+// program imports, as Mux.Open does. It connects to nothing; see Ping.
+func Open(ctx context.Context, url string) (Store, error) { return defaultMux.Open(ctx, url) }

@@ -1,0 +1,69 @@
+package store
+
+import (
+	"regexp"
+	"strings"
+)
+
+const hidden = "xxxxx"
+
+var (
+	layer  = regexp.MustCompile(`\s\|\s`)
+	scheme = regexp.MustCompile(`(?i)^\s*[a-z][a-z0-9+.-]*:(?://)?`)
+
+	// A parameter is secret by its name, or because it holds a URL with a user.
+	secretName  = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pwd|secret|token|auth|credential|api_?key)[^=&]*=)[^&]*`)
+	secretValue = regexp.MustCompile(`(?i)([?&][^=&]*=)[^&]*%(?:25)*40[^&]*`)
+
+	// What follows the last colon of an authority is a port, or a password
+	// whose @host is missing.
+	digits = regexp.MustCompile(`^[0-9]*$`)
+)
+
+// RedactURL returns text, which should be a store URL or several of them
+// joined by " | ", with what may be secret replaced by xxxxx: names and
+// passwords, parameters that are called password or the like, and parameters
+// that hold a URL. It does so for text that is no valid URL too, and hides too
+// much rather than too little.
+func RedactURL(text string) string {
+	var b strings.Builder
+	from := 0
+	for _, sep := range layer.FindAllStringIndex(text, -1) {
+		b.WriteString(redactOne(text[from:sep[0]]))
+		b.WriteString(text[sep[0]:sep[1]])
+		from = sep[1]
+	}
+	b.WriteString(redactOne(text[from:]))
+	return b.String()
+}
+
+// redactOne redacts a single URL.
+func redactOne(text string) string {
+	start := scheme.FindString(text)
+	rest := text[len(start):]
+	beforeQuery, query, _ := strings.Cut(rest, "?")
+	switch {
+	case strings.Contains(query, "@"):
+		// A password with a ? in it, or a URL in a parameter: no telling which.
+		return start + hidden
+	case strings.Contains(beforeQuery, "@"):
+		rest = hidden + rest[strings.LastIndexByte(rest, '@'):]
+	case strings.HasSuffix(start, "//"):
+		authority, _, _ := strings.Cut(beforeQuery, "/")
+		rest = redactPorts(authority) + rest[len(authority):]
+	}
+	rest = secretName.ReplaceAllString(rest, "${1}"+hidden)
+	return start + secretValue.ReplaceAllString(rest, "${1}"+hidden)
+}
+
+// redactPorts hides what stands where a port should and is none.
+func redactPorts(authority string) string {
+	hosts := strings.Split(authority, ",")
+	for i, host := range hosts {
+		colon := strings.LastIndexByte(host, ':')
+		if colon >= 0 && !strings.HasSuffix(host, "]") && !digits.MatchString(host[colon+1:]) {
+			hosts[i] = host[:colon+1] + hidden
+		}
+	}
+	return strings.Join(hosts, ",")
+}
