@@ -1,0 +1,153 @@
+package conformance
+
+import (
+	"context"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cairncache/cairn/store"
+	"github.com/cairncache/cairn/store/storetest"
+)
+
+// TestReference runs the suite on a store that keeps every rule, in each of
+// the settings that a store can have.
+func TestReference(t *testing.T) {
+	all := abilityNames()
+	open := func(*testing.T) store.Store { return newReference() }
+	reopen := func(_ *testing.T, s store.Store) store.Store { return s.(*reference).second() }
+
+	t.Run("bubble", func(t *testing.T) {
+		b := new(backend)
+		limited := func(*testing.T) store.Store {
+			r := newReference()
+			r.backend, r.maxValue = b, faultMaxValue
+			return r
+		}
+		run(t, limited, Options{Want: all, Bubble: true, Reopen: reopen, MaxValue: faultMaxValue, Fault: b.fault()}, 7) // six Unsupported, Live/NeverEncodes
+	})
+	t.Run("real time", func(t *testing.T) {
+		run(t, open, Options{Want: all, Reopen: reopen}, -1)
+	})
+	t.Run("advanced", func(t *testing.T) {
+		var clock fakeClock
+		ticking := func(*testing.T) store.Store {
+			r := newReference()
+			r.now = clock.now
+			return r
+		}
+		run(t, ticking, Options{Want: all, Reopen: reopen, Advance: clock.advance}, -1)
+	})
+	t.Run("bare", func(t *testing.T) {
+		bare := func(t *testing.T) store.Store { return storetest.Bare(open(t)) }
+		run(t, bare, Options{Want: []string{}, Bubble: true}, -1)
+	})
+	t.Run("view", func(t *testing.T) {
+		view := func(t *testing.T) store.Store { return store.Prefix(open(t), "p*:") }
+		run(t, view, Options{Want: without(all, "Clear"), Bubble: true, MaxKey: store.MaxKeyLen - 3}, -1)
+	})
+	t.Run("view of a bare store", func(t *testing.T) {
+		view := func(t *testing.T) store.Store { return store.Prefix(storetest.Bare(open(t)), "p:") }
+		run(t, view, Options{Want: []string{}, Bubble: true, MaxKey: store.MaxKeyLen - 2}, -1)
+	})
+	t.Run("behind a recorder", func(t *testing.T) {
+		recorder := func(t *testing.T) store.Store { return storetest.NewRecorder(open(t)) }
+		run(t, recorder, Options{Want: all, Bubble: true}, -1)
+	})
+	t.Run("declining", func(t *testing.T) {
+		for _, name := range all {
+			t.Run(name, func(t *testing.T) {
+				declining := func(*testing.T) store.Store {
+					f := newFaulty(newReference(), nil)
+					f.decline(name)
+					return f
+				}
+				run(t, declining, Options{Want: without(all, name), Bubble: true}, -1)
+			})
+		}
+	})
+	t.Run("with a default ttl", func(t *testing.T) {
+		configured := func(*testing.T) store.Store {
+			r := newReference()
+			r.defaultTTL = 5 * time.Minute
+			return r
+		}
+		run(t, configured, Options{Bubble: true}, -1)
+		run(t, configured, Options{Bubble: true, DefaultTTL: 5 * time.Minute}, -1)
+	})
+	t.Run("in whole seconds", func(t *testing.T) {
+		coarse := func(*testing.T) store.Store {
+			f := newFaulty(newReference(), nil)
+			f.mapTTL(finite(func(ttl time.Duration) time.Duration {
+				if ttl > store.Forever-time.Second {
+					return ttl
+				}
+				return (ttl + time.Second - 1).Truncate(time.Second)
+			}))
+			return f
+		}
+		run(t, coarse, Options{Bubble: true, TTLStep: time.Second}, -1)
+	})
+	t.Run("without TTL", func(t *testing.T) {
+		silent := func(*testing.T) store.Store {
+			f := newFaulty(newReference(), nil)
+			f.decline("GetWithTTL")
+			f.ttl = func(ctx context.Context, key string) (time.Duration, error) {
+				left, err := f.ref.TTL(ctx, key)
+				if err == nil {
+					left = store.UnknownTTL
+				}
+				return left, err
+			}
+			return f
+		}
+		run(t, silent, Options{Bubble: true}, -1)
+	})
+}
+
+// run runs the suite and sees that nothing is left out that could be tried:
+// all cases are in the report, and skipped of them at most (-1: any number).
+func run(t *testing.T, open func(*testing.T) store.Store, o Options, skipped int) {
+	t.Helper()
+	o.Report = func(r Report) {
+		if len(r.Cases) != len(allCases) && !strings.Contains(filter(), "/") {
+			t.Errorf("the report has %d cases of %d", len(r.Cases), len(allCases))
+		}
+		if skipped >= 0 && r.Count(Skipped) > skipped {
+			t.Errorf("%d cases were skipped, not %d:\n%s", r.Count(Skipped), skipped, r.Text())
+		}
+		if o.Want != nil && len(r.Abilities) != len(o.Want) {
+			t.Errorf("the report has the abilities %v, not %v", r.Abilities, o.Want)
+		}
+	}
+	Run(t, open, &o)
+}
+
+func without(names []string, name string) []string {
+	var rest []string
+	for _, n := range names {
+		if n != name {
+			rest = append(rest, n)
+		}
+	}
+	return rest
+}
+
+// A fakeClock stands still but when it is advanced.
+type fakeClock struct {
+	mu sync.Mutex
+	d  time.Duration
+}
+
+func (c *fakeClock) now() time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return time.Unix(1_000_000_000, 0).Add(c.d)
+}
+
+func (c *fakeClock) advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.d += d
+}
