@@ -1,0 +1,153 @@
+package memory
+
+import (
+	"context"
+	"iter"
+	"strings"
+	"time"
+
+	"github.com/cairncache/cairn/store"
+)
+
+// Get returns a copy of the value's bytes. A live value is encoded when its
+// bytes are first asked for; if that fails the error is ErrInvalid.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	value, _, err := s.get(ctx, "get", key)
+	return value, err
+}
+
+// GetWithTTL implements store.GetWithTTLStore.
+func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Duration, error) {
+	value, e, err := s.get(ctx, "getwithttl", key)
+	if err != nil {
+		return nil, 0, err
+	}
+	ttl, ok := s.timeLeft(e)
+	if !ok {
+		return nil, 0, store.ErrNotFound
+	}
+	return value, ttl, nil
+}
+
+// GetLive returns the entry itself. It does not allocate.
+func (s *Store) GetLive(ctx context.Context, key string) (*store.Live, error) {
+	e, err := s.lookup(ctx, "getlive", key)
+	return e.live, err
+}
+
+// GetMany implements store.GetManyStore. What can fail for one of the keys is
+// only to encode a live value.
+func (s *Store) GetMany(ctx context.Context, keys []string) (map[string][]byte, error) {
+	const op = "getmany"
+	if err := s.check(ctx, op, keys...); err != nil {
+		return nil, err
+	}
+	values := make(map[string][]byte, len(keys))
+	var failed error
+	for _, key := range keys {
+		if _, done := values[key]; done {
+			continue
+		}
+		switch value, _, err := s.get(ctx, op, key); {
+		case err == nil:
+			values[key] = value
+		case err != store.ErrNotFound:
+			failed = err
+		}
+	}
+	return values, failed
+}
+
+// TTL implements store.Store. It counts neither as a use nor as a hit.
+func (s *Store) TTL(ctx context.Context, key string) (time.Duration, error) {
+	if err := s.check(ctx, "ttl", key); err != nil {
+		return 0, err
+	}
+	if e, ok := s.peek(key); ok {
+		if ttl, ok := s.timeLeft(e); ok {
+			return ttl, nil
+		}
+	}
+	return 0, store.ErrNotFound
+}
+
+// Keys implements store.KeysStore. It counts neither as a use nor as a hit.
+func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	const op = "keys"
+	return func(yield func(string, error) bool) {
+		if err := s.check(ctx, op); err != nil {
+			yield("", err)
+			return
+		}
+		for key, e := range s.cache.All() {
+			if !strings.HasPrefix(key, prefix) || s.expired(e) {
+				continue
+			}
+			if err := s.check(ctx, op); err != nil {
+				yield("", err)
+				return
+			}
+			if !yield(key, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Len is the number of entries. It removes the expired ones first.
+func (s *Store) Len() int {
+	s.removeExpired()
+	return int(s.bound.entries.Load())
+}
+
+func (s *Store) get(ctx context.Context, op, key string) ([]byte, entry, error) {
+	e, err := s.lookup(ctx, op, key)
+	if err != nil {
+		return nil, entry{}, err
+	}
+	// A copy that is not nil, also if it is empty.
+	b, err := e.live.Bytes()
+	if err != nil {
+		return nil, entry{}, encodeError(op, key, err)
+	}
+	return append([]byte{}, b...), e, nil
+}
+
+// lookup is a read that counts: as a use of the entry, and as a hit or a miss.
+// It is kept short. What is wrong with the key or with the Store is asked only
+// after nothing was found: a bad key is never there, nor is any key after
+// Close.
+func (s *Store) lookup(ctx context.Context, op, key string) (entry, error) {
+	if ctx == nil || ctx.Err() != nil {
+		return entry{}, store.Check(ctx, op, key)
+	}
+	e, ok := s.cache.GetIfPresent(key)
+	if !ok || s.expired(e) {
+		return entry{}, s.miss(ctx, op, key)
+	}
+	s.counts.add(hits)
+	return e, nil
+}
+
+func (s *Store) miss(ctx context.Context, op, key string) error {
+	if err := s.check(ctx, op, key); err != nil {
+		return err
+	}
+	s.counts.add(misses)
+	return store.ErrNotFound
+}
+
+// peek is a read that does not count.
+func (s *Store) peek(key string) (entry, bool) {
+	found, ok := s.cache.GetEntryQuietly(key)
+	return found.Value, ok && !s.expired(found.Value)
+}
+
+// timeLeft is what TTL answers for e, or false if it has expired.
+func (s *Store) timeLeft(e entry) (time.Duration, bool) {
+	if e.deadline == never {
+		return store.Forever, true
+	}
+	left := time.Duration(e.deadline - s.expiry.now())
+	return left, left > 0
+}
