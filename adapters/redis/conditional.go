@@ -1,0 +1,110 @@
+package redis
+
+import (
+	"context"
+	"crypto/sha1"
+	_ "embed" // for the scripts
+	"encoding/hex"
+	"errors"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// once is a command that the client does not repeat when its answer is lost.
+type once struct{ goredis.Cmder }
+
+// NoRetry implements goredis.Cmder.
+func (once) NoRetry() bool { return true }
+
+// Add implements store.AddStore in one round trip. It is not repeated: after
+// an error matching ErrUnavailable the entry may be there or not.
+func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error) {
+	const op = "add"
+	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
+		return false, err
+	}
+	if len(value) > maxValue {
+		return false, tooLarge(op, key, value)
+	}
+	args := append(s.setArgs(key, s.keep(ctx, value), ttl), "nx")
+	_, err = exchange(ctx, s, func(ctx context.Context) (none, error) {
+		return none{}, s.client.Process(ctx, once{goredis.NewStatusCmd(ctx, args...)})
+	})
+	if errors.Is(err, goredis.Nil) {
+		return false, nil
+	}
+	return err == nil, s.fail(ctx, op, key, err)
+}
+
+// CompareAndSwap implements store.CompareAndSwapStore in one round trip, by a
+// script. It is not repeated: after an error matching ErrUnavailable the value
+// may have been replaced or not.
+func (s *Store) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) (swapped bool, err error) {
+	const op = "compareandswap"
+	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
+		return false, err
+	}
+	if len(new) > maxValue {
+		if _, err := s.run(ctx, op, compareAndDelete, key, old); err != nil {
+			return false, err
+		}
+		return false, tooLarge(op, key, new)
+	}
+	return s.run(ctx, op, compareAndSwap, key, old, new, s.millis(ttl))
+}
+
+// CompareAndDelete implements store.CompareAndDeleteStore in one round trip,
+// by a script. It is not repeated: after an error matching ErrUnavailable the
+// entry may have been removed or not.
+func (s *Store) CompareAndDelete(ctx context.Context, key string, old []byte) (deleted bool, err error) {
+	const op = "compareanddelete"
+	if err := s.check(ctx, op, key); err != nil {
+		return false, err
+	}
+	return s.run(ctx, op, compareAndDelete, key, old)
+}
+
+// A script is run by its hash, and sent as a whole to a server that has not
+// seen it yet.
+type script struct{ source, hash string }
+
+func newScript(source string) script {
+	sum := sha1.Sum([]byte(source)) // what Redis calls it by
+	return script{source, hex.EncodeToString(sum[:])}
+}
+
+//go:embed compareandswap.lua
+var compareAndSwapSource string
+
+//go:embed compareanddelete.lua
+var compareAndDeleteSource string
+
+var (
+	compareAndSwap   = newScript(compareAndSwapSource)
+	compareAndDelete = newScript(compareAndDeleteSource)
+)
+
+// run runs a script on one key, once, and returns the answer.
+func (s *Store) run(ctx context.Context, op string, sc script, key string, args ...any) (bool, error) {
+	for i, arg := range args {
+		if value, ok := arg.([]byte); ok {
+			args[i] = s.keep(ctx, value)
+		}
+	}
+	did, err := exchange(ctx, s, func(ctx context.Context) (bool, error) {
+		did, err := s.eval(ctx, "evalsha", sc.hash, key, args)
+		if goredis.HasErrorPrefix(err, "NOSCRIPT") {
+			did, err = s.eval(ctx, "eval", sc.source, key, args)
+		}
+		return did, err
+	})
+	return did, s.fail(ctx, op, key, err)
+}
+
+func (s *Store) eval(ctx context.Context, command, script, key string, args []any) (bool, error) {
+	cmd := goredis.NewBoolCmd(ctx, append([]any{command, script, 1, s.prefix + key}, args...)...)
+	cmd.SetFirstKeyPos(3)
+	err := s.client.Process(ctx, once{cmd})
+	return err == nil && cmd.Val(), err
+}

@@ -1,0 +1,137 @@
+package redis
+
+import (
+	"context"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+)
+
+// none is the result of an exchange that has none.
+type none = struct{}
+
+// Get implements store.Store in one round trip. A key that holds something
+// else than a string is an error matching ErrUnavailable.
+func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
+	const op = "get"
+	if err := s.check(ctx, op, key); err != nil {
+		return nil, err
+	}
+	cmd := goredis.NewStringCmd(ctx, "get", s.prefix+key)
+	if err := s.do(ctx, cmd); err != nil {
+		return nil, s.fail(ctx, op, key, err)
+	}
+	return cmd.Bytes()
+}
+
+// Set implements store.Store in one round trip. A ttl is rounded up to the
+// millisecond. A value of more than 512 MiB is ErrTooLarge; a server that is
+// configured to take less closes the connection, which is ErrUnavailable.
+// Another program's list or hash under the key is replaced.
+func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+	const op = "set"
+	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
+		return err
+	}
+	if len(value) > maxValue {
+		// What was there before must not be read any more.
+		if err := s.unlink(ctx, op, key); err != nil {
+			return err
+		}
+		return tooLarge(op, key, value)
+	}
+	cmd := goredis.NewStatusCmd(ctx, s.setArgs(key, s.keep(ctx, value), ttl)...)
+	if len(value) > sharedValue {
+		return s.fail(ctx, op, key, s.alone(ctx, s.timer.context(), cmd))
+	}
+	return s.fail(ctx, op, key, s.do(ctx, cmd))
+}
+
+// Delete implements store.Store in one round trip.
+func (s *Store) Delete(ctx context.Context, key string) error {
+	const op = "delete"
+	if err := s.check(ctx, op, key); err != nil {
+		return err
+	}
+	return s.unlink(ctx, op, key)
+}
+
+func (s *Store) unlink(ctx context.Context, op, key string) error {
+	return s.fail(ctx, op, key, s.do(ctx, goredis.NewIntCmd(ctx, "unlink", s.prefix+key)))
+}
+
+// TTL implements store.Store in one round trip. It is what was left when the
+// server answered.
+func (s *Store) TTL(ctx context.Context, key string) (time.Duration, error) {
+	const op = "ttl"
+	if err := s.check(ctx, op, key); err != nil {
+		return 0, err
+	}
+	cmd := goredis.NewIntCmd(ctx, "pttl", s.prefix+key)
+	if err := s.do(ctx, cmd); err != nil {
+		return 0, s.fail(ctx, op, key, err)
+	}
+	ttl, err := left(cmd.Val())
+	return ttl, s.fail(ctx, op, key, err)
+}
+
+// GetWithTTL implements store.GetWithTTLStore in one round trip, a transaction
+// of two commands.
+func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Duration, error) {
+	const op = "getwithttl"
+	if err := s.check(ctx, op, key); err != nil {
+		return nil, 0, err
+	}
+	type entry struct {
+		value []byte
+		ttl   time.Duration
+	}
+	e, err := exchange(ctx, s, func(ctx context.Context) (e entry, err error) {
+		get := goredis.NewStringCmd(ctx, "get", s.prefix+key)
+		ttl := goredis.NewIntCmd(ctx, "pttl", s.prefix+key)
+		if err := s.transaction(ctx, get, ttl); err != nil {
+			return e, err
+		}
+		if e.ttl, err = left(ttl.Val()); err != nil {
+			return e, err
+		}
+		e.value, err = get.Bytes()
+		return e, err
+	})
+	if err != nil {
+		return nil, 0, s.fail(ctx, op, key, err)
+	}
+	return e.value, e.ttl, nil
+}
+
+// Touch implements store.TouchStore in one round trip.
+func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error {
+	const op = "touch"
+	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
+		return err
+	}
+	exists := goredis.NewBoolCmd(ctx, "exists", s.prefix+key)
+	var err error
+	if ms := s.millis(ttl); ms > 0 {
+		exists = goredis.NewBoolCmd(ctx, "pexpire", s.prefix+key, ms)
+		err = s.do(ctx, exists)
+	} else {
+		// PERSIST does not tell an absent key from one without expiry.
+		_, err = exchange(ctx, s, func(ctx context.Context) (none, error) {
+			return none{}, s.transaction(ctx, exists, goredis.NewIntCmd(ctx, "persist", s.prefix+key))
+		})
+	}
+	if err == nil && !exists.Val() {
+		err = goredis.Nil
+	}
+	return s.fail(ctx, op, key, err)
+}
+
+// transaction runs two commands on one key, with nothing in between.
+func (s *Store) transaction(ctx context.Context, a, b goredis.Cmder) error {
+	pipe := s.client.TxPipeline()
+	pipe.Process(ctx, a) // it is queued
+	pipe.Process(ctx, b) // likewise
+	_, err := pipe.Exec(ctx)
+	return err
+}
