@@ -79,18 +79,19 @@ func unsupported(op, key string, s Store, method string) error {
 // declined reports whether a method asked its helper to go on without it.
 func declined(err error) bool { return err != nil && errors.Is(err, errors.ErrUnsupported) }
 
-// batchError is what failed in a batch: one error for each call.
+// batchError is what failed in a batch: one error for each call. It is used by
+// pointer, as errors are compared.
 type batchError []error
 
-func (b batchError) Unwrap() []error { return b }
+func (b *batchError) Unwrap() []error { return *b }
 
 // Error shows a few of the errors and counts the rest.
-func (b batchError) Error() string {
+func (b *batchError) Error() string {
 	const shown = 4
 	var text strings.Builder
-	for i, err := range b {
+	for i, err := range *b {
 		if i == shown {
-			fmt.Fprintf(&text, "\nand %d more errors", len(b)-shown)
+			fmt.Fprintf(&text, "\nand %d more errors", len(*b)-shown)
 			break
 		}
 		if i > 0 {
@@ -109,5 +110,6 @@ func joinErrors(errs []error) error {
 	case 1:
 		return errs[0]
 	}
-	return batchError(errs)
+	b := batchError(errs)
+	return &b
 }

@@ -222,12 +222,12 @@ func (p *prefixed) rename(err error) error {
 		if key, ok := strings.CutPrefix(e.Key, p.prefix); ok {
 			return &Error{e.Op, key, e.Err}
 		}
-	case batchError:
-		renamed := make(batchError, len(e))
-		for i := range e {
-			renamed[i] = p.rename(e[i])
+	case *batchError:
+		renamed := make(batchError, len(*e))
+		for i, one := range *e {
+			renamed[i] = p.rename(one)
 		}
-		return renamed
+		return &renamed
 	}
 	return err
 }
