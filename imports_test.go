@@ -28,6 +28,7 @@ var rules = []rule{
 	{"store/storetest", []string{"store"}, "fakes for every user's tests bring nothing along"},
 	{"conformance", []string{"store", "testing*"}, "an adapter's author gets the suite and no other dependency"},
 	{"memo", []string{"store", "internal/flight"}, "a memoized function costs the standard library alone, whichever backend is chosen"},
+	{"memo/compress", []string{"memo", "github.com/klauspost/compress/zstd", "github.com/klauspost/compress/s2"}, "only who compresses gets the library that does it"},
 	{"internal/flight", nil, "the concurrency core can be read and tested by itself"},
 	{"internal/await", nil, "adapters share it, so it knows none of their clients"},
 	{"internal/gather", nil, "adapters share it, so it knows none of their clients"},

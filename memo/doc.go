@@ -12,26 +12,73 @@
 //   - Those who want the result for the same argument while it is being loaded
 //     wait for that one load, each with its own context. Other arguments are
 //     not held up. A second load of the same argument begins beside the first
-//     only after a Delete, or when nobody waits for the first any more.
-//   - What was loaded before a [Func.Delete] returned is not answered to those
-//     who ask after it, nor found in the store. Two things are beyond one
-//     process: a second Func of the same keys, such as that of another process,
-//     may still store what it is loading; and a write that the store did not
-//     acknowledge in time ([Trace] is told) may arrive there after the Delete.
-//   - An error of the function is returned and never stored. An error of the
-//     store is reported to [Trace] and fails nobody whose value can be loaded.
-//     A store that does not answer costs its time-out, twice for a load. A
-//     caller whose deadline is nearer than that gets its deadline's error, so
-//     set the time-out of the store well below those of the callers.
+//     only after an invalidation, when nobody waits for the first any more, or
+//     when it has taken longer than [Policy].LoadTimeout.
+//   - What was loaded before a [Func.Delete], [Func.Set], [Func.Expire],
+//     [Func.Clear] or [Memo.InvalidateTags] returned is not answered as fresh
+//     to those who ask after it, nor found in the store. Two things are beyond
+//     one process: a second Func of the same keys, such as that of another
+//     process, may still store what it is loading after a Delete or a Set; and
+//     a write that the store did not acknowledge in time ([Trace] is told) may
+//     arrive there later. Clear and InvalidateTags hold for all processes.
+//   - An error of the function is returned and never stored, unless
+//     [Policy].Absent or CacheError says so. An error of the store is reported
+//     to [Trace], Stats and the Logger and fails nobody whose value can be
+//     loaded, unless the Memo is Strict. A store that does not answer costs its
+//     time-out; a caller whose deadline is nearer than that gets its
+//     deadline's error, so set the time-out of the store well below those of
+//     the callers.
 //   - Each caller gets a value of its own, which it may change, unless
 //     [FuncOptions] says Shared.
+//
+// # Fresh, stale, gone
+//
+// A value is fresh for [Policy].TTL, counted from the end of its load, and then
+// stale for Policy.Stale. A stale value is answered at once, while one load in
+// the background replaces it, and when that load fails: see Retry. SoftTimeout
+// makes callers wait for the load for a while first, RefreshAhead and
+// EarlyRefresh begin it before the ttl has passed. [Func.Lookup] tells where an
+// answer comes from, and how old it is.
+//
+// What is not acceptable to a caller, because of its MaxAge or because its etag
+// is another one, is loaded anew for all. A value with another etag is a
+// substitute, within Stale, if that load fails; one that is too old is none.
+//
+// A function may look at what was stored before, and say that it is still
+// right: see [Previous] and [ErrNotModified]. By [SetTTL], [SetETag], [NoStore]
+// and [Tag] it tells what it has learned with the value. [FuncOptions] FillMany
+// loads many values for [Func.GetMany].
+//
+// Policies come from the call, the function, its [Region], the region's parents
+// and the Memo, each field by itself: zero inherits, and [Off] says that there
+// shall be none. All methods of a function use what that comes to.
+//
+// # Invalidating many
+//
+// [Memo.InvalidateTags] and [Func.Clear] need no list of keys: entries carry
+// the versions of their tags and the generation of their function, random
+// numbers that are stored under keys with a # in them. As long as an entry's
+// numbers are those that are stored, it is valid. If the store loses a number,
+// entries become invalid; they never become valid again. Readers compare the
+// versions of tags each time, in one round trip for all, and the generation
+// with what they have read in the last quarter of a second.
 //
 // # Keys
 //
 // The value for an argument is stored under namespace:name[@version]:argument,
-// as [Func.Key] tells. A string or a number stays readable: app:user:42.
+// as [Func.Key] tells. Arguments stay readable:
+//
+//	app:user:42              one argument, a number
+//	app:city:New%20York      one argument, a string
+//	app:price@v2:7,"EUR"     two arguments, a function with a Version
+//	app:rates:               no argument
+//	app:zone:(Lat=1.5,Lon=2.0) a struct
+//	:user:42                 no namespace
+//
 // Spaces, control characters, % " # { } and all that is not ASCII are written
-// as %XX. A key of more than 200 bytes ends in # and a hash.
+// as %XX where they occur in a string, and : and @ in namespace, name and
+// version, so that keys of two functions are never the same. A key of more than 200 bytes ends in #
+// and a hash.
 //
 // Arguments have the same key only if the function could not tell them apart:
 // all fields count, also unexported ones; maps have no order; pointers stand
@@ -40,8 +87,8 @@
 //
 //   - A time.Time is its instant. A function that depends on the location takes
 //     it as an argument of its own, or formatted.
-//   - A type with a method CacheKey() string is what that returns. So it can
-//     leave out what does not matter, and must not leave out what does. String
+//   - A type with a method CacheKey() string is what that returns, written as
+//     k"…". So it can leave out what does not matter, and must not leave out what does. String
 //     and MarshalText are not asked, as they may hide a value.
 //
 // Funcs, channels, contexts, mutexes and what contains them have no key, which
@@ -50,19 +97,20 @@
 //
 // # Values
 //
-// A value is stored as JSON, by encoding/json, and what is returned from the
-// cache is what json.Unmarshal makes of it: unexported fields and fields
-// tagged "-" come back zero, and a value in an interface comes back as a map,
-// a slice, a string, a float64 or a bool. A V must survive this, or have its
-// own MarshalJSON and UnmarshalJSON. A nil pointer, slice or map is a value
-// like any other. A result that cannot be encoded is returned, and not stored.
-// The caller whose Get called the function gets its very result, and the next
-// one what came back from JSON: test the second Get too.
+// A value is stored as JSON, by encoding/json, unless FuncOptions names another
+// [Codec], and what is returned from the cache is what the codec makes of it.
+// JSON drops unexported fields and fields tagged "-", and a value in an
+// interface comes back as a map, a slice, a string, a float64 or a bool. A V
+// must survive this. A nil pointer, slice or map is a value like any other. A
+// result that cannot be encoded is returned, and not stored. The caller whose
+// Get called the function gets its very result, and the next one what came
+// back from the codec: test the second Get too.
 //
 // The entry carries the shape of V: the kinds, field names and tags that
 // decide what its JSON looks like. An entry of another shape is not decoded
 // into half of a V, but loaded anew, as is one that cannot be read for any
-// other reason. So after a field was added to V, or renamed, no entry without
-// it is answered. While programs of two shapes run side by side they overwrite
-// each other's entries; another [FuncOptions] Version keeps them apart.
+// other reason: another codec, another compressor, a later format. So after a
+// field was added to V, or renamed, no entry without it is answered. While
+// programs of two shapes run side by side they overwrite each other's entries;
+// another [FuncOptions] Version keeps them apart.
 package memo

@@ -10,13 +10,33 @@ import (
 // ErrClosed is a call after Close, or one that was cut short by it.
 var ErrClosed = flight.ErrClosed
 
+// ErrTimeout is a load that took longer than Policy.LoadTimeout, or a wait that
+// was longer than Policy.WaitTimeout.
+var ErrTimeout = flight.ErrTimeout
+
+// RememberedError is an error that the function returned earlier and that was
+// stored, for Policy.Absent or FuncOptions.CacheError. Only its text is kept,
+// whatever the store. It matches store.ErrNotFound if the error did.
+type RememberedError struct {
+	Text   string
+	Absent bool // the function had found no such thing
+}
+
+func (e *RememberedError) Error() string { return e.Text }
+
+// Is reports whether target is store.ErrNotFound and the function had found no
+// such thing.
+func (e *RememberedError) Is(target error) bool { return e.Absent && target == store.ErrNotFound }
+
 // Error is a failure of a call of a memoized function. Err matches, and gives
-// by errors.As, what the function itself returned, or it is ErrClosed,
-// store.ErrInvalid, the error of the caller's context, a *PanicError, a
-// *GoexitError or a *CycleError.
+// by errors.As, what the function itself returned, or a *RememberedError for
+// what it returned earlier; or it is ErrClosed, ErrTimeout, store.ErrInvalid,
+// the error of the caller's context, a *PanicError, a *GoexitError or a
+// *CycleError; or that of the store, in what only the store can do or if the
+// Memo is Strict.
 type Error struct {
 	Op   string // "load" if it is the function that failed, else the method in lower case
-	Func string // the name that the function was wrapped under
+	Func string // the name that the function was wrapped under; empty if it is the Memo's
 	Key  string // empty if there is none
 	Err  error
 }
@@ -26,6 +46,9 @@ func (e *Error) Error() string {
 	of := e.Key // begins with the name
 	if of == "" {
 		of = e.Func
+	}
+	if of == "" { // of the Memo
+		return "memo: " + e.Op + ": " + e.Err.Error()
 	}
 	return "memo: " + e.Op + " " + quote(of) + ": " + e.Err.Error()
 }

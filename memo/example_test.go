@@ -118,6 +118,5 @@ func ExampleTrace() {
 	// Output:
 	// the store failed: user get
 	// fetching 42
-	// the store failed: user set
 	// {42 Ada} <nil>
 }

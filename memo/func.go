@@ -3,7 +3,7 @@ package memo
 import (
 	"context"
 	"errors"
-	"fmt"
+	"sync/atomic"
 	"time"
 
 	"github.com/cairncache/cairn/internal/flight"
@@ -15,113 +15,25 @@ import (
 //
 // A nil context is ErrInvalid, and a call after the Memo was closed ErrClosed.
 type Func[K, V any] struct {
-	memo   *Memo
-	name   string
-	fn     func(context.Context, K) (V, error)
-	keyOf  func(K) (string, error)
-	shared bool
-	ttl    time.Duration // of an entry, as a Store takes it
-	format[V]
-	flights *flight.Group[result[V]]
-}
-
-// FuncOptions configures a function. The zero value is the default.
-type FuncOptions[K, V any] struct {
-	// Policy overrides that of the Memo.
-	Policy Policy
-
-	// Version is a part of the keys: with another one, nothing is found of
-	// what was stored before. Change it when the function changes its results;
-	// as long as it stays, entries outlive deployments.
-	Version string
-
-	// KeyFunc returns the part of the key that stands for the argument: a text
-	// that differs where results differ. It is needed for arguments that have
-	// no key of their own, such as a struct with a func in it, and useful
-	// where only a part of the argument matters. It may be called
-	// concurrently.
-	KeyFunc func(K) (string, error)
-
-	// Shared promises that nobody changes a V, or anything that it points to,
-	// after the function has returned it. All callers are then given the same
-	// one, and a store that keeps live values (store.LiveStore) answers
-	// without copying or decoding. Otherwise each caller gets a value of its
-	// own.
-	Shared bool
-}
-
-// Wrap makes a memoized function of fn. The name is a part of the keys, and
-// taken once in a Memo. fn is called from a goroutine of its own, concurrently
-// for different arguments. Its context has the values of the context of the
-// call that led to it, not its deadline, and is cancelled when no caller waits
-// for it any more. If fn returns an error its value is dropped.
-//
-// A bad argument, or a type K that cannot be made into a key, is ErrInvalid.
-func Wrap[K, V any](m *Memo, name string, fn func(context.Context, K) (V, error), o *FuncOptions[K, V]) (*Func[K, V], error) {
-	if o == nil {
-		o = new(FuncOptions[K, V])
-	}
-	switch {
-	case m == nil:
-		return nil, invalid("memo: wrap " + quote(name) + ": the Memo is nil; make one with memo.New")
-	case name == "":
-		return nil, invalid("memo: wrap: the name is empty; give each function one of its own")
-	case fn == nil:
-		return nil, invalid("memo: wrap " + quote(name) + ": the function is nil")
-	}
-	if err := o.Policy.check(); err != nil {
-		return nil, fmt.Errorf("memo: wrap %s: FuncOptions.%w", quote(name), err)
-	}
-	keyOf, err := keysOf(m.namespace, name, o)
-	if err != nil {
-		return nil, err
-	}
-	if !m.reserve(name) {
-		return nil, invalid("memo: wrap " + quote(name) + ": there is a function of this name in the Memo already; take another name, or another Memo with a Namespace of its own")
-	}
-	return &Func[K, V]{
-		memo:    m,
-		name:    name,
-		fn:      fn,
-		keyOf:   keyOf,
-		shared:  o.Shared,
-		ttl:     o.Policy.inherit(m.policy).storeTTL(),
-		format:  newFormat[V](),
-		flights: flight.NewGroup[result[V]](m.scope),
-	}, nil
-}
-
-// keysOf returns what makes the keys of a function.
-func keysOf[K, V any](namespace, name string, o *FuncOptions[K, V]) (func(K) (string, error), error) {
-	if o.KeyFunc == nil {
-		keys, err := newKeyEncoder[K](namespace, name, o.Version)
-		if err != nil {
-			return nil, err
-		}
-		return keys.key, nil
-	}
-	space, err := newKeySpace(namespace, name, o.Version)
-	if err != nil {
-		return nil, err
-	}
-	return func(k K) (string, error) {
-		text, err := o.KeyFunc(k)
-		if err != nil {
-			return "", &Error{"key", name, "", err}
-		}
-		return space.raw(text), nil
-	}, nil
-}
-
-// Must returns f, and panics if err is not nil. It is for functions that are
-// wrapped when a program starts:
-//
-//	var users = memo.Must(memo.Wrap(m, "user", fetchUser, nil))
-func Must[K, V any](f *Func[K, V], err error) *Func[K, V] {
-	if err != nil {
-		panic(err)
-	}
-	return f
+	memo        *Memo
+	name        string
+	fn          func(context.Context, K) (V, error)
+	fillMany    func(context.Context, []K, func(K, V)) error
+	keyOf       func(K) (string, error)
+	etag        func(context.Context, K) (string, error)
+	tags        func(K) []string
+	shouldStore func(K, V) bool
+	cacheError  func(error) time.Duration
+	shared      bool
+	place       *place
+	inherited   Policy // what that of a Call inherits from
+	plain       ask    // of a call that says nothing
+	format      *format[V]
+	flights     *flight.Group[*outcome[V]]
+	counters    *counters
+	generations generations
+	pauses      pauses
+	tagged      atomic.Bool // the function has called Tag
 }
 
 // Get returns the value for k, from the store or from the function. It is a
@@ -138,20 +50,108 @@ func Must[K, V any](f *Func[K, V], err error) *Func[K, V] {
 // again, is returned; those who waited for it then call the function
 // themselves, as they cannot be given copies.
 func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
-	if err := f.check(ctx, "get"); err != nil {
-		var none V
+	const op = "get"
+	if f.etag != nil || f.memo.verify {
+		r, err := f.lookup(ctx, op, k, nil)
+		return r.Value, err
+	}
+	// What follows does the same. A hit costs little enough that copying a
+	// Result would show.
+	var none V
+	if err := f.check(ctx, op); err != nil {
 		return none, err
 	}
 	key, err := f.keyOf(k)
 	if err != nil {
-		emit(ctx, f.memo.trace.EncodeError, EncodeErrorInfo{f.name, err})
-		return f.direct(ctx, "", k)
+		return f.withoutKey(ctx, &f.plain, k, err)
+	}
+	if err := ctx.Err(); err != nil {
+		return none, &Error{op, f.name, key, err}
+	}
+	v, err := f.query(ctx, &f.plain)
+	if err != nil {
+		return none, err
 	}
 	seen := f.flights.Mark()
-	if v, _, ok := f.find(ctx, key); ok {
-		return v, nil
+	s, err := f.look(ctx, &v, key)
+	if s.verdict == fresh && !s.entry.negative() {
+		if f.early(&v, &s.entry.header) && !f.pauses.has(&v, key, s.entry.created) {
+			f.refresh(ctx, v, key, k, s, seen, nil)
+		}
+		f.countHit(v.at)
+		return s.entry.value, nil
 	}
-	return f.load(ctx, key, k, seen)
+	r, err := f.proceed(ctx, v, key, k, s, seen, err)
+	return r.Value, err
+}
+
+// Lookup is Get with what is known about the answer, and for calls that want
+// something else than usual, as Get takes no Call. At most one may be given.
+func (f *Func[K, V]) Lookup(ctx context.Context, k K, call ...Call) (Result[V], error) {
+	return f.lookup(ctx, "lookup", k, call)
+}
+
+// Refresh loads the value for k with a load that begins after the call,
+// whatever is stored, and returns it. Those who call Refresh while another
+// load is under way share the next one.
+func (f *Func[K, V]) Refresh(ctx context.Context, k K) (V, error) {
+	r, err := f.lookup(ctx, "refresh", k, []Call{{Refresh: true}})
+	return r.Value, err
+}
+
+func (f *Func[K, V]) lookup(ctx context.Context, op string, k K, calls []Call) (Result[V], error) {
+	if err := f.check(ctx, op); err != nil {
+		return Result[V]{Err: err}, err
+	}
+	a, err := f.ask(ctx, op, k, calls)
+	if err != nil {
+		return f.fail(&ask{op: op}, "", err)
+	}
+	key, err := f.keyOf(k)
+	if err != nil {
+		f.reportEncode(ctx, err)
+		return f.direct(ctx, &query{ask: a}, "", k)
+	}
+	return f.answer(ctx, a, key, k)
+}
+
+// withoutKey calls the function for an argument that has no key.
+func (f *Func[K, V]) withoutKey(ctx context.Context, a *ask, k K, err error) (V, error) {
+	f.reportEncode(ctx, err)
+	r, err := f.direct(ctx, &query{ask: a}, "", k)
+	return r.Value, err
+}
+
+// Set stores value as the value for k, as if it had just been loaded. What is
+// said of Delete holds for what was loaded before. At most one Call may be
+// given; of it, Policy, ETag and Tags count.
+//
+// An error is that of the store, and nothing, the former value or this one may
+// be stored then; or the value cannot be encoded, which is ErrInvalid; or it
+// matches ctx.Err(); or k cannot be made into a key.
+func (f *Func[K, V]) Set(ctx context.Context, k K, value V, call ...Call) error {
+	const op = "set"
+	v, key, err := f.begins(ctx, op, k, call)
+	if err != nil {
+		return err
+	}
+	return f.change(ctx, op, key, func() error {
+		l := &load{query: &v, said: new(loading), tagSeq: v.tagSeq, keep: true}
+		tags, err := f.memo.tagsNow(ctx, v.at.Store, f.tagsOf(l, k))
+		if err != nil {
+			return err
+		}
+		ttl, _, _ := l.said.life(v.policy)
+		e := &entry[V]{header: f.format.header(0, ttl), value: value}
+		f.mark(l, e, tags)
+		live, err := f.format.live(e, f.shared)
+		if err != nil {
+			f.reportEncode(ctx, err)
+			return store.Errorf(op, key, store.ErrInvalid, "encode: %w", err)
+		}
+		f.countWritten(v.at, live)
+		return store.SetLive(ctx, v.at.Store, key, live, v.policy.life(ttl, v.policy.Stale))
+	})
 }
 
 // Delete removes the value for k. When it has returned nil, no Get that begins
@@ -163,60 +163,225 @@ func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
 // matches ctx.Err(); or k cannot be made into a key.
 func (f *Func[K, V]) Delete(ctx context.Context, k K) error {
 	const op = "delete"
-	key, err := f.key(ctx, op, k)
+	at, key, err := f.locate(ctx, op, k)
 	if err != nil {
 		return err
 	}
+	return f.change(ctx, op, key, func() error { return at.Delete(ctx, key) })
+}
+
+// DeleteMany removes the values for ks, as Delete does for one. The errors of
+// several are joined.
+func (f *Func[K, V]) DeleteMany(ctx context.Context, ks []K) error {
+	const op = "deletemany"
+	keys := make([]string, 0, len(ks))
+	seen := make(map[string]bool, len(ks))
+	at, err := f.reach(ctx, op)
+	if err != nil {
+		return err
+	}
+	for _, k := range ks {
+		key, err := f.keyOf(k)
+		if err != nil {
+			return err
+		}
+		if !seen[key] {
+			seen[key] = true
+			keys = append(keys, key)
+		}
+	}
+	if len(keys) == 0 {
+		return nil
+	}
+	changes := make([]*flight.Invalidation, len(keys))
+	for i, key := range keys {
+		changes[i] = f.flights.Invalidate(key)
+		defer changes[i].Done()
+	}
+	for i, change := range changes {
+		if err := change.Wait(ctx); err != nil {
+			return &Error{op, f.name, keys[i], err}
+		}
+	}
+	err = store.DeleteMany(ctx, at.Store, keys)
+	f.reportStore(ctx, op, err)
+	return err
+}
+
+// change does something to what is stored under key, while no load fills it.
+func (f *Func[K, V]) change(ctx context.Context, op, key string, do func() error) error {
 	change := f.flights.Invalidate(key)
 	defer change.Done()
 	if err := change.Wait(ctx); err != nil {
 		return &Error{op, f.name, key, err}
 	}
-	err = f.memo.store.Delete(ctx, key)
-	f.report(ctx, op, err)
+	err := do()
+	f.pauses.forget(key)
+	if !errors.Is(err, store.ErrInvalid) {
+		f.reportStore(ctx, op, err)
+	}
 	return err
 }
 
-// Has reports whether there is an entry for k, without reading it. It is no
-// use of the entry. Errors are as in Delete.
+// Clear removes all entries of the function, of this version of it, in one
+// write, however many there are: they are not valid any more, and overwritten
+// or expired in their time. When it has returned nil, no call that begins then
+// returns a value of a load that began before, in whichever process. It takes
+// a quarter of a second, as that is for how long the others trust what they
+// have read.
+//
+// After an error, which is that of the store or matches ctx.Err(), some
+// processes may still answer what was there before.
+func (f *Func[K, V]) Clear(ctx context.Context) error {
+	at, err := f.reach(ctx, "clear")
+	if err != nil {
+		return err
+	}
+	err = f.generations.clear(ctx, at.Store)
+	f.reportStore(ctx, "clear", err)
+	if err != nil && ctx.Err() != nil {
+		return &Error{"clear", f.name, "", err}
+	}
+	return err
+}
+
+func (f *Func[K, V]) clear(ctx context.Context) error { return f.Clear(ctx) }
+func (f *Func[K, V]) counts() *counters               { return f.counters }
+
+func (f *Func[K, V]) invalidate(key string) *flight.Invalidation { return f.flights.Invalidate(key) }
+
+// Has reports whether there is a value for k that may be answered without
+// waiting for the function: fresh, or stale within Policy.Stale. That there is
+// no such thing is no value. Errors are as in Delete.
 func (f *Func[K, V]) Has(ctx context.Context, k K) (bool, error) {
-	_, err := f.timeLeft(ctx, "has", k)
+	s, _, err := f.inspect(ctx, "has", k)
 	if errors.Is(err, store.ErrNotFound) {
 		return false, nil
 	}
-	return err == nil, err
+	return err == nil && s.verdict >= stale && !s.entry.negative(), err
 }
 
-// TTL returns how long the entry for k will still live: store.Forever if it
-// has no limit, store.UnknownTTL if the store cannot tell. If there is no
-// entry the error is the bare store.ErrNotFound; others are as in Delete.
+// TTL returns how long the entry for k will still be stored, be it fresh or
+// stale: store.Forever if it has no limit, store.UnknownTTL if the store
+// cannot tell. If there is no value the error is the bare store.ErrNotFound;
+// others are as in Delete.
 func (f *Func[K, V]) TTL(ctx context.Context, k K) (time.Duration, error) {
-	return f.timeLeft(ctx, "ttl", k)
+	s, left, err := f.inspect(ctx, "ttl", k)
+	if err != nil {
+		return 0, err
+	}
+	if s.verdict < stale || s.entry.negative() {
+		return 0, store.ErrNotFound
+	}
+	return left, nil
+}
+
+// Meta returns what is known about the entry for k, which may also be one that
+// says that there is no such thing. If there is none the error is the bare
+// store.ErrNotFound; others are as in Delete.
+func (f *Func[K, V]) Meta(ctx context.Context, k K) (Meta, error) {
+	s, left, err := f.inspect(ctx, "meta", k)
+	if err != nil {
+		return Meta{}, err
+	}
+	m := s.entry.describe(f.plain.policy.Stale, s.size)
+	m.TTL = left
+	return m, nil
 }
 
 // Key returns the key under which the value for k is stored. The error is why
 // k cannot be made into one.
 func (f *Func[K, V]) Key(k K) (string, error) { return f.keyOf(k) }
 
-func (f *Func[K, V]) timeLeft(ctx context.Context, op string, k K) (time.Duration, error) {
-	key, err := f.key(ctx, op, k)
-	if err != nil {
-		return 0, err
+// Original calls the function itself, without the Memo: nothing is read,
+// stored, counted or shared.
+func (f *Func[K, V]) Original(ctx context.Context, k K) (V, error) { return f.fn(ctx, k) }
+
+// ask returns what a call wants.
+func (f *Func[K, V]) ask(ctx context.Context, op string, k K, calls []Call) (*ask, error) {
+	if len(calls) == 0 && f.etag == nil && op == f.plain.op {
+		return &f.plain, nil
 	}
-	ttl, err := f.memo.store.TTL(ctx, key)
-	f.report(ctx, "ttl", err)
-	return ttl, err
+	a := f.plain
+	a.op = op
+	if f.etag != nil && (len(calls) == 0 || calls[0].ETag == nil) {
+		etag, err := f.etag(ctx, k)
+		if err != nil {
+			f.reportETag(ctx, err)
+		} else {
+			a.etag = &etag
+		}
+	}
+	switch len(calls) {
+	case 0:
+		return &a, nil
+	case 1:
+		return a.apply(&calls[0], f.inherited)
+	}
+	return nil, invalid("more than one Call; put all into one")
 }
 
-// key checks a call and returns its key.
-func (f *Func[K, V]) key(ctx context.Context, op string, k K) (string, error) {
+// begins prepares a call that stores something.
+func (f *Func[K, V]) begins(ctx context.Context, op string, k K, calls []Call) (v query, key string, err error) {
+	at, key, err := f.locate(ctx, op, k)
+	if err != nil {
+		return query{}, "", err
+	}
+	a, err := f.ask(ctx, op, k, calls)
+	if err != nil {
+		return query{}, "", &Error{op, f.name, key, err}
+	}
+	v = query{ask: a, at: at, tagSeq: f.memo.tagSeq.Load()}
+	if v.generation, err = f.generations.at(ctx, at.Store); err != nil {
+		f.reportStore(ctx, op, err)
+		return query{}, "", err
+	}
+	v.now = time.Now().UnixNano()
+	return v, key, nil
+}
+
+// inspect reads the entry for k. left is how long the store keeps it.
+func (f *Func[K, V]) inspect(ctx context.Context, op string, k K) (s sighting[V], left time.Duration, err error) {
+	v, key, err := f.begins(ctx, op, k, nil)
+	if err != nil {
+		return s, 0, err
+	}
+	b, left, err := store.GetWithTTL(ctx, v.at.Store, key)
+	if err != nil {
+		f.reportStore(ctx, op, err)
+		return s, 0, err
+	}
+	s, err = f.judgeLive(ctx, &v, store.LiveBytes(b))
+	if err == nil && (s.entry == nil || s.verdict == missing) {
+		err = store.ErrNotFound
+	}
+	s.size = len(b)
+	return s, left, err
+}
+
+// locate checks a call and returns its store and key.
+func (f *Func[K, V]) locate(ctx context.Context, op string, k K) (*site, string, error) {
+	at, err := f.reach(ctx, op)
+	if err != nil {
+		return nil, "", err
+	}
+	key, err := f.keyOf(k)
+	return at, key, err
+}
+
+// reach checks a call and returns its store.
+func (f *Func[K, V]) reach(ctx context.Context, op string) (*site, error) {
 	if err := f.check(ctx, op); err != nil {
-		return "", err
+		return nil, err
 	}
 	if err := ctx.Err(); err != nil {
-		return "", &Error{op, f.name, "", err}
+		return nil, &Error{op, f.name, "", err}
 	}
-	return f.keyOf(k)
+	at := f.place.site.Load()
+	if at == nil {
+		return nil, &Error{op, f.name, "", errUnbound}
+	}
+	return at, nil
 }
 
 func (f *Func[K, V]) check(ctx context.Context, op string) error {
@@ -227,12 +392,4 @@ func (f *Func[K, V]) check(ctx context.Context, op string) error {
 		return &Error{op, f.name, "", ErrClosed}
 	}
 	return nil
-}
-
-// report tells Trace of a failure of the store, to which it belongs that a
-// deadline passed while it was asked.
-func (f *Func[K, V]) report(ctx context.Context, op string, err error) {
-	if err != nil && !errors.Is(ctx.Err(), context.Canceled) && !errors.Is(err, store.ErrNotFound) {
-		emit(ctx, f.memo.trace.StoreError, StoreErrorInfo{f.name, op, err})
-	}
 }

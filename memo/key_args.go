@@ -2,15 +2,19 @@ package memo
 
 import "reflect"
 
-// The types args0, args2 and args3 are lists of arguments: as the K of a
-// keyEncoder they are encoded one argument after another.
 type (
-	args0           struct{}
-	args2[A, B any] struct {
+	// Args0 is the argument of a function that has none.
+	Args0 struct{}
+
+	// Args2 is two arguments of a function, where one value stands for both:
+	// in FuncOptions and in what takes several at a time.
+	Args2[A, B any] struct {
 		A A
 		B B
 	}
-	args3[A, B, C any] struct {
+
+	// Args3 is three arguments, likewise.
+	Args3[A, B, C any] struct {
 		A A
 		B B
 		C C
@@ -28,12 +32,12 @@ type argumentList interface {
 // general encoders need: a place in the heap. ok is false if there is a NaN.
 type leafKey[K any] func(s *keySpace, k K) (key string, ok bool)
 
-func (args0) leafKey() any {
-	return leafKey[args0](func(s *keySpace, _ args0) (string, bool) { return s.prefix, true })
+func (Args0) leafKey() any {
+	return leafKey[Args0](func(s *keySpace, _ Args0) (string, bool) { return s.prefix, true })
 }
 
-func (args2[A, B]) leafKey() any {
-	return leafKey[args2[A, B]](func(s *keySpace, k args2[A, B]) (string, bool) {
+func (Args2[A, B]) leafKey() any {
+	return leafKey[Args2[A, B]](func(s *keySpace, k Args2[A, B]) (string, bool) {
 		var room [stackKey]byte
 		b, okA := appendLeaf(append(room[:0], s.prefix...), &k.A)
 		b, okB := appendLeaf(append(b, ','), &k.B)
@@ -41,8 +45,8 @@ func (args2[A, B]) leafKey() any {
 	})
 }
 
-func (args3[A, B, C]) leafKey() any {
-	return leafKey[args3[A, B, C]](func(s *keySpace, k args3[A, B, C]) (string, bool) {
+func (Args3[A, B, C]) leafKey() any {
+	return leafKey[Args3[A, B, C]](func(s *keySpace, k Args3[A, B, C]) (string, bool) {
 		var room [stackKey]byte
 		b, okA := appendLeaf(append(room[:0], s.prefix...), &k.A)
 		b, okB := appendLeaf(append(b, ','), &k.B)

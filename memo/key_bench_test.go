@@ -35,7 +35,7 @@ func BenchmarkKey(b *testing.B) {
 	b.Run("string", func(b *testing.B) { benchmarkKey(b, "alice@example.com") })
 	b.Run("int64", func(b *testing.B) { benchmarkKey(b, int64(1234567)) })
 	b.Run("named int", func(b *testing.B) { benchmarkKey(b, time.Duration(1234567)) })
-	b.Run("two arguments", func(b *testing.B) { benchmarkKey(b, args2[int64, string]{42, "EUR"}) })
+	b.Run("two arguments", func(b *testing.B) { benchmarkKey(b, Args2[int64, string]{42, "EUR"}) })
 	b.Run("two arguments by hand", func(b *testing.B) {
 		id, currency := int64(42), "EUR"
 		b.ReportAllocs()

@@ -88,7 +88,7 @@ var goldenKeys = []struct {
 	want string
 }{
 	// no argument, one that is readable, several
-	{keyOf("none", args0{}), `app:f:`},
+	{keyOf("none", Args0{}), `app:f:`},
 	{keyOf("int", 42), `app:f:42`},
 	{keyOf("int64", int64(math.MinInt64)), `app:f:-9223372036854775808`},
 	{keyOf("int8", int8(-1)), `app:f:-1`},
@@ -107,10 +107,10 @@ var goldenKeys = []struct {
 	{keyOf("string not UTF-8", "\xff\xc3"), `app:f:%FF%C3`},
 	{keyOf("bool", true), `app:f:true`},
 	{keyOf("named bool", keyFlag(false)), `app:f:false`},
-	{keyOf("two arguments", args2[int64, string]{42, "a,b"}), `app:f:42,"a,b"`},
-	{keyOf("two strings", args2[string, string]{"a", "bc"}), `app:f:"a","bc"`},
-	{keyOf("three arguments", args3[keyName, []int, *bool]{`"`, []int{1}, nil}), `app:f:"%22",[1],nil`},
-	{keyOf("three leaves", args3[bool, uint8, float64]{true, 1, 1}), `app:f:true,1,1.0`},
+	{keyOf("two arguments", Args2[int64, string]{42, "a,b"}), `app:f:42,"a,b"`},
+	{keyOf("two strings", Args2[string, string]{"a", "bc"}), `app:f:"a","bc"`},
+	{keyOf("three arguments", Args3[keyName, []int, *bool]{`"`, []int{1}, nil}), `app:f:"%22",[1],nil`},
+	{keyOf("three leaves", Args3[bool, uint8, float64]{true, 1, 1}), `app:f:true,1,1.0`},
 
 	// floats
 	{keyOf("float", 1.5), `app:f:1.5`},
@@ -225,7 +225,7 @@ var goldenKeys = []struct {
 	{keyOf("200 bytes", strings.Repeat("a", 194)), `app:f:` + strings.Repeat("a", 194)},
 	{keyOf("201 bytes", strings.Repeat("a", 195)), `app:f:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa#31e6d0b681e3855ff1f42131c9d967c25506a710dfddce8ca1ff4d60602f4033`},
 	{keyOf("long compound", [100]int{1}), `app:f:[1,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0#deb6701818ab8e3392627608954395f21eb3b61ac47f5a35f9820dcaa4950a59`},
-	{keyOf("long arguments", args2[string, int]{strings.Repeat(" ", 100), 7}), `app:f:"%20%20%20%20%20%20%20%20%20%20%#56cad5b597714f2fa09261152adf4f6a9e92ea3bf553cbd339758c9f4ed023d4`},
+	{keyOf("long arguments", Args2[string, int]{strings.Repeat(" ", 100), 7}), `app:f:"%20%20%20%20%20%20%20%20%20%20%#56cad5b597714f2fa09261152adf4f6a9e92ea3bf553cbd339758c9f4ed023d4`},
 	{keyOf("long bytes", make([]byte, 1000)), `app:f:x0000000000000000000000000000000#194a1f4998d9eaff2c044a51d9d9b53ab096789049dee059323cf857f518a4e7`},
 }
 

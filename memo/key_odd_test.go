@@ -168,7 +168,7 @@ func TestKeyNoTwoAlike(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := newKeyEncoder[args2[any, any]]("app", "f", "")
+	list, err := newKeyEncoder[Args2[any, any]]("app", "f", "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -192,8 +192,8 @@ func TestKeyNoTwoAlike(t *testing.T) {
 		key, err = e.key(&keyBox{v})
 		add(key, err, &keyBox{v})
 		for _, w := range values[:i+1] {
-			key, err = list.key(args2[any, any]{v, w})
-			add(key, err, args2[any, any]{v, w})
+			key, err = list.key(Args2[any, any]{v, w})
+			add(key, err, Args2[any, any]{v, w})
 		}
 	}
 	if len(seen) < 10000 {

@@ -71,11 +71,11 @@ func TestKeyRefusedAtWrap(t *testing.T) {
 			`memo: wrap "user": argument type struct { fd uintptr }: field fd: a uintptr, which may be an address, cannot be part of a key; set KeyFunc or leave the field out`,
 		},
 		{
-			wrapKey[args2[int64, *keySearch]](),
+			wrapKey[Args2[int64, *keySearch]](),
 			`memo: wrap "user": argument 2 of type *memo.keySearch: field Filter.Match: a func cannot be part of a key; set KeyFunc or leave the field out`,
 		},
 		{
-			wrapKey[args3[context.Context, int, int]](),
+			wrapKey[Args3[context.Context, int, int]](),
 			`memo: wrap "user": argument 1 of type context.Context: a context.Context, which the function gets beside its arguments, cannot be part of a key; set KeyFunc`,
 		},
 		{
@@ -177,11 +177,11 @@ func TestKeyRefusedAtCall(t *testing.T) {
 			`memo: key of "user": argument type float64: NaN, which does not equal itself, cannot be part of a key; set KeyFunc`,
 		},
 		{
-			failedKey(t, args2[string, float32]{"secret", float32(nan)}),
+			failedKey(t, Args2[string, float32]{"secret", float32(nan)}),
 			`memo: key of "user": argument 2 of type float32: NaN, which does not equal itself, cannot be part of a key; set KeyFunc`,
 		},
 		{
-			failedKey(t, args3[int, complex128, []int]{1, complex(0, nan), nil}),
+			failedKey(t, Args3[int, complex128, []int]{1, complex(0, nan), nil}),
 			`memo: key of "user": argument 2 of type complex128: NaN, which does not equal itself, cannot be part of a key; set KeyFunc`,
 		},
 		{
@@ -265,7 +265,7 @@ func manyTwins(n int) (twins *keyTwins) {
 
 func TestKeyErrorFields(t *testing.T) {
 	var refused *KeyError
-	if !errors.As(failedKey(t, args2[int, any]{1, []float64{math.NaN()}}), &refused) ||
+	if !errors.As(failedKey(t, Args2[int, any]{1, []float64{math.NaN()}}), &refused) ||
 		refused.Arg != 2 || refused.Type != "interface {}" || refused.Field != "([]float64)[0]" {
 		t.Errorf("%#v", refused)
 	}

@@ -4,139 +4,305 @@ import (
 	"context"
 	"errors"
 	"runtime/debug"
+	"slices"
+	"sync/atomic"
 	"time"
 
 	"github.com/cairncache/cairn/internal/flight"
 	"github.com/cairncache/cairn/store"
 )
 
-// result is what a flight brings.
-type result[V any] struct {
-	value V           // for the caller that led
-	live  *store.Live // what is stored, and others make their copies of; nil if it cannot be encoded
-	found bool        // it was in the store
+// load is one call of the function, or of FillMany, that is to be stored.
+type load struct {
+	*query
+	said    *loading
+	stored  bool    // there was an entry, good for whatever
+	instead bool    // it has a value that is answered if the load fails
+	moment  version // see Memo.momentKey
+	tagSeq  uint64
+	keep    bool // its validity can be told, so it may be stored
+
+	storeErr error // why it cannot be told
 }
 
-// find returns the value that is stored under key. Whatever keeps it from
-// doing so is reported.
-func (f *Func[K, V]) find(ctx context.Context, key string) (v V, live *store.Live, ok bool) {
-	if ctx.Err() != nil {
-		return v, nil, false
-	}
-	live, err := store.GetLive(ctx, f.memo.store, key)
-	if err != nil {
-		f.report(ctx, "get", err)
-		return v, nil, false
-	}
-	v, err = f.open(ctx, live)
-	return v, live, err == nil
-}
-
-// open returns the value in live: the same for all if it may be shared, else a
-// new one. An error is reported.
-func (f *Func[K, V]) open(ctx context.Context, live *store.Live) (v V, err error) {
-	var e *entry[V]
-	if f.shared {
-		e, err = store.LiveValue(live, f.decode)
-	} else {
-		var b []byte
-		if b, err = live.Bytes(); err == nil {
-			e, err = f.decode(b)
-		}
-	}
-	if err != nil {
-		emit(ctx, f.memo.trace.DecodeError, DecodeErrorInfo{f.name, err})
-		return v, err
-	}
-	return e.value, nil
-}
-
-// load returns the value from the function, called now or by somebody else
-// already. seen was taken before the store was asked in vain.
-func (f *Func[K, V]) load(ctx context.Context, key string, k K, seen flight.Mark) (v V, err error) {
-	r, led, err := f.flights.Do(ctx, key, seen,
-		func(ctx context.Context, again bool) (result[V], error) {
+// request is what is to be done for a key that nobody loads yet. s is what the
+// caller has seen in the store after seen.
+func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flight.Mark) flight.Request[*outcome[V]] {
+	release := func() {}
+	return flight.Request[*outcome[V]]{
+		Key:     key,
+		Seen:    seen,
+		Epoch:   f.epoch(v),
+		Timeout: v.policy.LoadTimeout,
+		Load: func(ctx context.Context, again bool) (o *outcome[V], err error) {
 			if again {
-				if v, live, ok := f.find(ctx, key); ok {
-					return result[V]{v, live, true}, nil
+				if o := f.lookAgain(ctx, v, key, s); o != nil {
+					return o, nil
 				}
 			}
-			return f.make(ctx, key, k)
+			if f.memo.lock == nil {
+				return f.make(ctx, v, key, k, s)
+			}
+			release = f.acquire(ctx, key)
+			defer func() {
+				if o == nil { // else Fill or Void does it
+					release()
+				}
+			}()
+			if err := ctx.Err(); err != nil {
+				return nil, err
+			}
+			if o := f.lookAgain(ctx, v, key, s); o != nil {
+				return o, nil
+			}
+			return f.make(ctx, v, key, k, s)
 		},
-		func(ctx context.Context, r result[V]) { f.keep(ctx, key, r) },
-	)
+		Fill: func(ctx context.Context, o *outcome[V]) {
+			defer release()
+			f.fill(ctx, v, key, o)
+		},
+		Void: func() {
+			defer release()
+			f.counters.add(loadVoided, 1)
+		},
+	}
+}
+
+// epoch is that of the generation that the caller has seen.
+func (f *Func[K, V]) epoch(v *query) uint64 {
+	if v.generation != nil {
+		return v.generation.epoch
+	}
+	if g := f.generations.last.Load(); g != nil {
+		return g.epoch
+	}
+	return 0
+}
+
+// lookAgain returns what has been stored since the caller looked, if that is
+// what the caller wants.
+func (f *Func[K, V]) lookAgain(ctx context.Context, v *query, key string, before sighting[V]) *outcome[V] {
+	if v.refresh {
+		return nil
+	}
+	now := *v
+	now.now = time.Now().UnixNano()
+	s, err := f.look(ctx, &now, key)
 	if err != nil {
-		if _, ok := err.(*Error); ok { // what the function returned is in an *Error already
-			return v, err
-		}
-		op := "get"
-		switch err.(type) { // what a flight itself returns
-		case *PanicError, *GoexitError:
-			op = "load"
-		}
-		return v, &Error{op, f.name, key, err}
+		return nil
 	}
-	if led {
-		return r.value, nil
+	return f.newer(v, key, before, s)
+}
+
+// newer makes an outcome of what is stored now, if it is fresh and not what
+// the caller has seen before.
+func (f *Func[K, V]) newer(v *query, key string, before, now sighting[V]) *outcome[V] {
+	if now.verdict != fresh {
+		return nil
 	}
-	if r.live != nil {
-		if v, err := f.open(ctx, r.live); err == nil {
-			return v, nil
-		}
+	if b := before.entry; before.verdict == fresh && b.created == now.entry.created && b.fresh == now.entry.fresh {
+		return nil // that is the one to be refreshed
 	}
-	return f.direct(ctx, key, k)
+	o := &outcome[V]{value: now.entry.value, entry: now.entry, found: true, tagSeq: v.tagSeq}
+	if now.entry.negative() {
+		_, o.failure = f.remembered(v, key, now.entry)
+		return o
+	}
+	o.live, _ = f.format.live(now.entry, f.shared)
+	return o
+}
+
+// acquire takes the lock of the Memo's option, or goes on without.
+func (f *Func[K, V]) acquire(ctx context.Context, key string) (release func()) {
+	release, err := f.memo.lock(ctx, key)
+	if err != nil {
+		f.reportStore(ctx, "lock", err)
+	}
+	if err != nil || release == nil {
+		return func() {}
+	}
+	return release
 }
 
 // make calls the function and makes an entry of its value.
-func (f *Func[K, V]) make(ctx context.Context, key string, k K) (result[V], error) {
-	v, took, err := f.call(ctx, k)
-	if err != nil {
-		return result[V]{}, &Error{"load", f.name, key, err}
+func (f *Func[K, V]) make(ctx context.Context, v *query, key string, k K, s sighting[V]) (*outcome[V], error) {
+	l := f.begin(ctx, v)
+	l.stored, l.instead = s.entry != nil, f.instead(v, s) != 0
+	tags := f.declared(ctx, l, f.tagsOf(l, k))
+	var last atomic.Pointer[store.Live] // what Previous has returned
+	l.said.previous = func(ctx context.Context) (any, Meta, bool) {
+		e, live := f.previous(ctx, v, key)
+		if e == nil {
+			return nil, Meta{}, false
+		}
+		last.Store(live)
+		b, _ := live.Bytes()
+		return e.value, e.describe(v.policy.Stale, len(b)), true
 	}
-	e := f.newEntry(v, took, f.ttl)
-	if f.shared {
-		return result[V]{value: v, live: store.NewLive(e, e.encode)}, nil
+	value, took, err := f.call(ctx, l.said, k)
+	if errors.Is(err, ErrNotModified) {
+		if e := f.unmodified(ctx, v, key, last.Load()); e != nil {
+			value, err = e.value, nil
+			tags = merge(tags, e.tags)
+			if l.said.etag == nil && v.etag == nil && e.has(flagETag) {
+				l.said.etag = &e.etag
+			}
+		}
 	}
-	b, err := e.encode()
-	if err != nil {
-		emit(ctx, f.memo.trace.EncodeError, EncodeErrorInfo{f.name, err})
-		return result[V]{value: v}, nil
-	}
-	return result[V]{value: v, live: store.LiveBytes(b)}, nil
+	f.named(ctx, l)
+	return f.outcome(ctx, l, key, k, value, took, tags, err)
 }
 
-// keep stores what was loaded.
-func (f *Func[K, V]) keep(ctx context.Context, key string, r result[V]) {
-	if r.found || r.live == nil {
-		return
+// begin prepares a load: what is read of the store for it is read before the
+// function reads what it returns.
+func (f *Func[K, V]) begin(ctx context.Context, v *query) *load {
+	l := &load{query: v, said: new(loading), tagSeq: f.memo.tagSeq.Load(), keep: v.generation != nil && !v.failed}
+	if !l.keep {
+		return l
 	}
-	err := store.SetLive(ctx, f.memo.store, key, r.live, f.ttl)
-	if e := (*encodeError)(nil); errors.As(err, &e) {
-		emit(ctx, f.memo.trace.EncodeError, EncodeErrorInfo{f.name, e})
-		return
+	l.moment = v.generation.moment
+	if f.tagged.Load() {
+		moment, err := f.memo.moment(ctx, v.at.Store)
+		if err != nil {
+			f.unknownTags(ctx, l, err)
+		}
+		l.moment = moment
 	}
-	f.report(ctx, "set", err)
+	return l
 }
 
-// direct calls the function for this caller alone.
-func (f *Func[K, V]) direct(ctx context.Context, key string, k K) (v V, err error) {
-	if err := ctx.Err(); err != nil {
-		return v, &Error{"get", f.name, key, err}
+func (f *Func[K, V]) unknownTags(ctx context.Context, l *load, err error) {
+	f.reportStore(ctx, "get", err)
+	l.keep, l.storeErr = false, err
+}
+
+// tagsOf returns the tags that are known before the load.
+func (f *Func[K, V]) tagsOf(l *load, k K) []string {
+	if f.tags == nil {
+		return l.ask.tags
 	}
-	var value V
-	err = f.memo.scope.Run(ctx, func(ctx context.Context) (err error) {
-		value, _, err = f.call(ctx, k)
+	return slices.Concat(f.tags(k), l.ask.tags)
+}
+
+// declared returns the tags that are known before the load with their present
+// versions.
+func (f *Func[K, V]) declared(ctx context.Context, l *load, names []string) []tag {
+	if !l.keep {
+		return unversioned(names)
+	}
+	tags, err := f.memo.tagsNow(ctx, l.at.Store, names)
+	if err != nil {
+		f.unknownTags(ctx, l, err)
+		return unversioned(names)
+	}
+	return tags
+}
+
+// named adds the tags that the function has named itself. The versions are
+// read before the moment, as InvalidateTags changes them after it.
+func (f *Func[K, V]) named(ctx context.Context, l *load) {
+	if len(l.said.tags) == 0 {
+		return
+	}
+	f.tagged.Store(true)
+	l.said.versions = unversioned(l.said.tags)
+	if !l.keep {
+		return
+	}
+	tags, err := f.memo.tagsNow(ctx, l.at.Store, l.said.tags)
+	if err != nil {
+		f.unknownTags(ctx, l, err)
+		return
+	}
+	moment, err := f.memo.moment(ctx, l.at.Store)
+	if err != nil {
+		f.unknownTags(ctx, l, err)
+		return
+	}
+	if moment != l.moment {
+		l.keep = false
+		return
+	}
+	l.said.versions = tags
+}
+
+// tagsHold reports of loads that the caller has joined whether none of their
+// tags was invalidated, in whichever process, since they began. If the store
+// does not tell, none was in this process, and that has to do: those who join
+// shall not all load again because the store is away.
+func (f *Func[K, V]) tagsHold(ctx context.Context, v *query, outcomes ...*outcome[V]) []bool {
+	sightings := make([]sighting[V], len(outcomes))
+	var tagged []*sighting[V]
+	for i, o := range outcomes {
+		sightings[i].entry = o.entry
+		if len(o.entry.tags) > 0 {
+			tagged = append(tagged, &sightings[i])
+		}
+	}
+	hold := slices.Repeat([]bool{true}, len(outcomes))
+	if len(tagged) == 0 || v.generation == nil || f.checkTags(ctx, v, tagged) != nil {
+		return hold
+	}
+	for i := range sightings {
+		hold[i] = sightings[i].entry != nil
+	}
+	return hold
+}
+
+// previous returns the value that is stored, whatever it is good for, and what
+// the store has for it; nil if there is none.
+func (f *Func[K, V]) previous(ctx context.Context, v *query, key string) (*entry[V], *store.Live) {
+	if v.generation == nil {
+		return nil, nil
+	}
+	live, err := store.GetLive(ctx, v.at.Store, key)
+	if err != nil {
+		f.reportStore(ctx, "get", err)
+		return nil, nil
+	}
+	whatever := *v.ask
+	whatever.staleOK = true // so that the value is decoded
+	now := *v
+	now.ask, now.now = &whatever, time.Now().UnixNano()
+	s, err := f.judgeLive(ctx, &now, live)
+	if err != nil || s.entry == nil || s.entry.negative() {
+		return nil, nil
+	}
+	return s.entry, live
+}
+
+// unmodified returns the entry whose value the function has found to be still
+// right: what Previous has returned, though it may have expired since, in a
+// copy that the function has not had.
+func (f *Func[K, V]) unmodified(ctx context.Context, v *query, key string, last *store.Live) *entry[V] {
+	if last == nil {
+		e, _ := f.previous(ctx, v, key)
+		return e
+	}
+	e, err := f.copyOf(last)
+	if err != nil {
+		f.reportDecode(ctx, err)
+		return nil
+	}
+	return e
+}
+
+// call calls the function and measures it. What it says about what it loads
+// goes to said.
+func (f *Func[K, V]) call(ctx context.Context, said *loading, k K) (v V, took time.Duration, err error) {
+	defer said.end()
+	ctx = said.in(ctx)
+	took, err = f.measure(ctx, func() (err error) {
+		v, err = f.fn(ctx, k)
 		return err
 	})
-	if err != nil {
-		return v, &Error{"load", f.name, key, err}
-	}
-	return value, nil
+	return v, took, err
 }
 
-// call calls the function and measures it.
-func (f *Func[K, V]) call(ctx context.Context, k K) (v V, took time.Duration, err error) {
-	emit(ctx, f.memo.trace.LoadStart, LoadStartInfo{f.name})
+// measure calls a function of the user, and tells how long it took and how it
+// ended.
+func (f *Func[K, V]) measure(ctx context.Context, call func() error) (took time.Duration, err error) {
+	emit(ctx, f.memo, f.memo.trace.LoadStart, LoadStartInfo{f.name})
 	start := time.Now()
 	returned := false
 	defer func() {
@@ -150,12 +316,13 @@ func (f *Func[K, V]) call(ctx context.Context, k K) (v V, took time.Duration, er
 				err = &GoexitError{Stack: debug.Stack()}
 			}
 		}
-		emit(ctx, f.memo.trace.LoadDone, LoadDoneInfo{f.name, took, err})
+		f.countLoad(took, err)
+		emit(ctx, f.memo, f.memo.trace.LoadDone, LoadDoneInfo{f.name, took, err})
 		if panicked != nil {
 			flight.Repanic(panicked)
 		}
 	}()
-	v, err = f.fn(ctx, k)
+	err = call()
 	returned = true
-	return v, took, err
+	return took, err
 }

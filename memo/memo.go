@@ -2,8 +2,14 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"slices"
 	"sync"
+	"sync/atomic"
 
 	"github.com/cairncache/cairn/internal/flight"
 	"github.com/cairncache/cairn/store"
@@ -13,14 +19,32 @@ import (
 // their keys, the policy that they inherit. Make one with New. Its methods may
 // be called concurrently.
 type Memo struct {
-	store     store.Store
-	namespace string
-	policy    Policy
-	trace     Trace
-	scope     *flight.Scope
+	root        region
+	regions     map[string]region
+	compression *Compression
+	strict      bool
+	verify      bool
+	lock        func(ctx context.Context, key string) (release func(), err error)
+	trace       Trace
+	log         *operatorLog
+	counters    *counters // of what belongs to no function
+	scope       *flight.Scope
+	versions    *flight.Group[version] // reads of generations
+	tags        keySpace
+	tagSeq      atomic.Uint64 // the number of times that tags were invalidated, twice each: before and after
 
-	mu    sync.Mutex
-	names map[string]bool // of the functions
+	mu     sync.Mutex
+	funcs  map[string]function // by name
+	keyed  map[keyedID]function
+	places []*place // distinct
+	paused bool     // nothing is counted
+}
+
+// function is what a Memo knows of a Func.
+type function interface {
+	clear(ctx context.Context) error
+	counts() *counters
+	invalidate(key string) *flight.Invalidation
 }
 
 // Options configures a Memo. The zero value is the default.
@@ -32,15 +56,48 @@ type Options struct {
 	// Policy is for those functions that state none of their own.
 	Policy Policy
 
+	// Regions are named sets of options, for functions that name one. What a
+	// function states itself precedes what its region does, then the region's
+	// parent, and so on; the Memo comes last.
+	Regions map[string]Region
+
+	// Compression is for the functions that state none of their own. Nil is
+	// none.
+	Compression *Compression
+
+	// Strict lets a call fail whose store has failed, with the error of the
+	// store, although the value could be loaded or was.
+	Strict bool
+
+	// Verify calls the function on every hit, too, and reports to Trace, the
+	// Logger and Stats if it returns anything else than what was stored. The
+	// caller gets what was stored, as without Verify. It finds functions that
+	// should not be memoized, and is slow. The environment variable CAIRN_MEMO_VERIFY=1 does the same
+	// for all Memos of a process.
+	Verify bool
+
+	// Lock, if given, is called before a function is called for a key, and
+	// release when its result has been stored and before it is answered, so
+	// that one process at a time loads the key. The store is asked again in between. If Lock returns an
+	// error, the load goes on without. GetMany with FillMany does not call it.
+	Lock func(ctx context.Context, key string) (release func(), err error)
+
 	// Trace is told what happens. It is copied.
 	Trace *Trace
+
+	// Logger is told what an operator must act on, at most once in ten seconds
+	// for each kind and function: a store that fails, entries that cannot be
+	// read, results that cannot be stored, refreshes in the background that
+	// fail. No key and no value is in it. Nil is slog.Default().
+	Logger *slog.Logger
 }
 
-// New makes a Memo that keeps its values in s. The store stays the caller's,
-// to be closed after the Memo. A bad argument is ErrInvalid.
+// New makes a Memo that keeps its values in s, which may be Later. The store
+// stays the caller's, to be closed after the Memo. A bad argument is
+// ErrInvalid.
 func New(s store.Store, o *Options) (*Memo, error) {
 	if s == nil {
-		return nil, invalid("memo: new: the store is nil; make one with an adapter, such as memory.New(nil)")
+		return nil, invalid("memo: new: the store is nil; make one with an adapter, such as memory.New(nil), or write memo.Later and call Bind")
 	}
 	if o == nil {
 		o = new(Options)
@@ -48,12 +105,37 @@ func New(s store.Store, o *Options) (*Memo, error) {
 	if err := o.Policy.check(); err != nil {
 		return nil, fmt.Errorf("memo: new: Options.%w", err)
 	}
+	if err := o.Compression.check(); err != nil {
+		return nil, fmt.Errorf("memo: new: Options.%w", err)
+	}
+	root := region{namespace: o.Namespace, policy: o.Policy, place: newPlace(s)}
+	regions, err := resolveRegions(root, o.Regions)
+	if err != nil {
+		return nil, err
+	}
+	tags, err := newKeySpace(o.Namespace, "", "")
+	if err != nil {
+		return nil, err
+	}
+	tags.prefix += "#tag:" // # is in no key before a hash
 	m := &Memo{
-		store:     s,
-		namespace: o.Namespace,
-		policy:    o.Policy,
-		scope:     flight.NewScope(),
-		names:     make(map[string]bool),
+		root:        root,
+		regions:     regions,
+		compression: o.Compression,
+		strict:      o.Strict,
+		verify:      o.Verify || os.Getenv("CAIRN_MEMO_VERIFY") == "1",
+		lock:        o.Lock,
+		log:         newOperatorLog(o.Logger),
+		counters:    newCounters(),
+		scope:       flight.NewScope(),
+		tags:        tags,
+		funcs:       make(map[string]function),
+		keyed:       make(map[keyedID]function),
+	}
+	m.versions = flight.NewGroup[version](m.scope)
+	m.addPlace(root.place)
+	for _, r := range regions {
+		m.addPlace(r.place)
 	}
 	if o.Trace != nil {
 		m.trace = *o.Trace
@@ -62,10 +144,11 @@ func New(s store.Store, o *Options) (*Memo, error) {
 }
 
 // Close lets no function of m answer any more: every method returns an error
-// matching ErrClosed. It waits for the loads under way. If ctx ends first, it
-// cancels them, releases their callers with ErrClosed, and returns ctx.Err();
-// what they still load is not stored. A function that heeds its context has
-// then ended or is about to; another one goes on by itself, to no effect.
+// matching ErrClosed. It waits for the loads under way, also those in the
+// background. If ctx ends first, it cancels them, releases their callers with
+// ErrClosed, and returns ctx.Err(); what they still load is not stored. A
+// function that heeds its context has then ended or is about to; another one
+// goes on by itself, to no effect.
 //
 // Close does not close the store. It may be called again. In a memoized
 // function it would wait for itself.
@@ -79,13 +162,80 @@ func (m *Memo) Close(ctx context.Context) error {
 	return nil
 }
 
-// reserve takes a name for a function, once.
-func (m *Memo) reserve(name string) bool {
+// Clear removes all entries of the functions that were wrapped in m, as
+// [Func.Clear] does for one, and those of [Get]. It takes as long as for one, and returns the errors
+// of all that failed.
+func (m *Memo) Clear(ctx context.Context) error {
+	if err := m.check(ctx, "clear"); err != nil {
+		return err
+	}
+	if err := m.meetGet(); err != nil {
+		return err
+	}
+	functions := m.functions()
+	errs := make([]error, len(functions))
+	var wg sync.WaitGroup
+	for i, f := range functions {
+		wg.Go(func() { errs[i] = f.clear(ctx) })
+	}
+	wg.Wait()
+	return errors.Join(errs...)
+}
+
+// meetGet makes functions of m that stand for those of [Get] in each region, as
+// other processes may have called it.
+func (m *Memo) meetGet() error {
+	regions := map[string]region{"": m.root}
+	maps.Copy(regions, m.regions)
+	for name, r := range regions {
+		if r.place.site.Load() == nil {
+			continue // nothing is stored there
+		}
+		if _, err := undeclared[any](m, name, false); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// functions returns all functions of m.
+func (m *Memo) functions() []function {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.names[name] {
+	return slices.AppendSeq(slices.Collect(maps.Values(m.funcs)), maps.Values(m.keyed))
+}
+
+// adopt makes the store and the counters of a function part of m.
+func (m *Memo) adopt(p *place, c *counters) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.addPlace(p)
+	if m.paused {
+		c.pause()
+	}
+}
+
+// reserve takes the name of a function, once.
+func (m *Memo) reserve(name string, f function) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if _, taken := m.funcs[name]; taken {
 		return false
 	}
-	m.names[name] = true
+	m.funcs[name] = f
 	return true
+}
+
+// check checks a call of a method of m itself.
+func (m *Memo) check(ctx context.Context, op string) error {
+	switch {
+	case ctx == nil:
+		return &Error{op, "", "", invalid(nilContext)}
+	case m.scope.Closed():
+		return &Error{op, "", "", ErrClosed}
+	}
+	if err := ctx.Err(); err != nil {
+		return &Error{op, "", "", err}
+	}
+	return nil
 }

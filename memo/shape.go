@@ -19,9 +19,18 @@ import (
 // for JSON, and neither is the order of fields: a type may be renamed and
 // moved. The description that is digested must never change, as digests are
 // stored.
-func shapeOf(t reflect.Type) uint32 {
-	d := describer{seen: make(map[reflect.Type]int)}
+//
+// codec says what looks at the values, and name is that of a codec that is not
+// this package's.
+func shapeOf(t reflect.Type, codec byte, name string) uint32 {
+	d := describer{seen: make(map[reflect.Type]int), opaque: encodesItselfForJSON}
+	if codec == codecGob {
+		d.opaque = encodesItselfForGob
+	}
 	d.describe(t)
+	if name != "" {
+		d.text.WriteString(" by " + name)
+	}
 	sum := sha256.Sum256([]byte(d.text.String()))
 	return binary.BigEndian.Uint32(sum[:])
 }
@@ -29,10 +38,14 @@ func shapeOf(t reflect.Type) uint32 {
 type describer struct {
 	text strings.Builder
 	seen map[reflect.Type]int // structs by the order in which they were met
+
+	// opaque reports whether the codec leaves values of a type to a method.
+	// What that writes is known by the type's name alone.
+	opaque func(reflect.Type) bool
 }
 
 func (d *describer) describe(t reflect.Type) {
-	if encodesItself(t) {
+	if t.Kind() != reflect.Pointer && d.opaque(t) {
 		d.text.WriteString(t.PkgPath() + "." + t.String())
 		return
 	}
@@ -89,10 +102,10 @@ var (
 	textMarshaler = reflect.TypeFor[encoding.TextMarshaler]()
 )
 
-// encodesItself reports whether encoding/json leaves t, which is not a
-// pointer, to a method. What that writes is known by t's name alone.
-func encodesItself(t reflect.Type) bool {
-	if t.Kind() == reflect.Pointer || t.Kind() == reflect.Interface {
+// encodesItselfForJSON reports whether encoding/json leaves t, which is not a
+// pointer, to a method.
+func encodesItselfForJSON(t reflect.Type) bool {
+	if t.Kind() == reflect.Interface {
 		return false
 	}
 	p := reflect.PointerTo(t)

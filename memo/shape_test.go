@@ -24,7 +24,7 @@ type (
 func (self) MarshalJSON() ([]byte, error)     { return nil, nil }
 func (*pointer) MarshalText() ([]byte, error) { return nil, nil }
 
-func shape[T any]() uint32 { return shapeOf(reflect.TypeFor[T]()) }
+func shape[T any]() uint32 { return shapeOf(reflect.TypeFor[T](), codecJSON, "") }
 
 func TestSameShape(t *testing.T) {
 	for name, same := range map[string]bool{

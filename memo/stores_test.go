@@ -3,6 +3,7 @@ package memo_test
 import (
 	"bytes"
 	"context"
+	"log/slog"
 	"math"
 	"sync"
 	"testing"
@@ -117,6 +118,12 @@ func onEachStore(t *testing.T, test func(t *testing.T, s store.Store)) {
 // do not end.
 func newMemo(t *testing.T, s store.Store, o *memo.Options) *memo.Memo {
 	t.Helper()
+	if o == nil {
+		o = new(memo.Options)
+	}
+	if o.Logger == nil {
+		o.Logger = slog.New(slog.DiscardHandler)
+	}
 	m, err := memo.New(s, o)
 	if err != nil {
 		t.Fatal(err)

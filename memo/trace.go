@@ -33,6 +33,14 @@ type Trace struct {
 	// codec or a type that is not this function's, or damaged. The entry is a
 	// miss, and overwritten.
 	DecodeError func(context.Context, DecodeErrorInfo)
+
+	// ETagError is called when FuncOptions.ETag has failed, so that the call
+	// goes on as if there were no etag.
+	ETagError func(context.Context, ETagErrorInfo)
+
+	// Mismatch is called when a function has returned anything else than what
+	// is stored; see Options.Verify.
+	Mismatch func(context.Context, MismatchInfo)
 }
 
 // LoadStartInfo is a call that begins.
@@ -50,7 +58,7 @@ type LoadDoneInfo struct {
 // StoreErrorInfo is a store that has failed.
 type StoreErrorInfo struct {
 	Func string
-	Op   string // "get", "set", "delete" or "ttl"
+	Op   string // what was done: "get", "set", "delete", "ttl", "lock", or in lower case the method that was called
 	Err  error
 }
 
@@ -66,11 +74,27 @@ type DecodeErrorInfo struct {
 	Err  error
 }
 
+// ETagErrorInfo is an etag that cannot be made.
+type ETagErrorInfo struct {
+	Func string
+	Err  error
+}
+
+// MismatchInfo is a result that differs from what is stored.
+type MismatchInfo struct {
+	Func string
+}
+
 // emit calls a hook.
-func emit[T any](ctx context.Context, hook func(context.Context, T), info T) {
+func emit[T any](ctx context.Context, m *Memo, hook func(context.Context, T), info T) {
 	if hook == nil {
 		return
 	}
-	defer func() { _ = recover() }()
+	defer func() {
+		if recover() != nil {
+			m.counters.add(hookPanics, 1)
+			m.log.hookPanicked(ctx, "Trace")
+		}
+	}()
 	hook(ctx, info)
 }

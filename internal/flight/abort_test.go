@@ -21,7 +21,7 @@ func explode(value any) func(context.Context, bool) (int, error) {
 // recovered calls Do and returns what it panics with.
 func recovered(t *testing.T, g *Group[int], key string, load func(context.Context, bool) (int, error), fill func(context.Context, int)) (value any) {
 	defer func() { value = recover() }()
-	v, _, err := g.Do(t.Context(), key, g.Mark(), load, fill)
+	v, _, err := do(g, t.Context(), key, g.Mark(), load, fill)
 	t.Errorf("Do returned %v, %v; want a panic", v, err)
 	return nil
 }
@@ -72,7 +72,7 @@ func TestPanicInFill(t *testing.T) {
 func TestPanicInInnerLoad(t *testing.T) {
 	bubble(t, func(t *testing.T, g *Group[int]) {
 		value := recovered(t, g, "outer", func(ctx context.Context, _ bool) (int, error) {
-			v, _, err := g.Do(ctx, "inner", g.Mark(), explode("boom"), noFill)
+			v, _, err := do(g, ctx, "inner", g.Mark(), explode("boom"), noFill)
 			return v, err
 		}, noFill)
 		if err, ok := value.(*PanicError); !ok || err.Value != "boom" || !strings.Contains(string(err.Stack), "explode") {
@@ -102,7 +102,7 @@ func TestGoexit(t *testing.T) {
 		go func() {
 			returned := false
 			defer func() { exited <- !returned && recover() == nil }()
-			_, _, _ = g.Do(t.Context(), "k", g.Mark(), func(context.Context, bool) (int, error) {
+			_, _, _ = do(g, t.Context(), "k", g.Mark(), func(context.Context, bool) (int, error) {
 				time.Sleep(time.Second)
 				runtime.Goexit()
 				return 0, nil

@@ -13,15 +13,21 @@ import (
 // closed.
 var ErrClosed = errors.New("closed by Close")
 
+// ErrTimeout is a load that took longer than it may.
+var ErrTimeout = errors.New("the load timed out")
+
+// ErrPatience is a wait that was longer than the caller's patience.
+var ErrPatience = errors.New("the load takes longer than the caller waits")
+
 // errAbandoned is the cause for which the context of a load is cancelled.
 var errAbandoned = errors.New("nobody waits for the load any more")
 
-// A closedError is the error of a load that ended after it was cancelled by
-// its Scope.
-type closedError struct{ err error }
+// A cutError is the error of a load that ended after it was cancelled for a
+// reason.
+type cutError struct{ reason, err error }
 
-func (e *closedError) Error() string   { return ErrClosed.Error() + ": " + e.err.Error() }
-func (e *closedError) Unwrap() []error { return []error{ErrClosed, e.err} }
+func (e *cutError) Error() string   { return e.reason.Error() + ": " + e.err.Error() }
+func (e *cutError) Unwrap() []error { return []error{e.reason, e.err} }
 
 // PanicError is a load that panicked.
 type PanicError struct {

@@ -9,6 +9,8 @@
 //     each other, so what was loaded before is never stored after.
 //   - A caller that missed the cache just before another's load filled it is
 //     told to look again instead of loading again ([Mark]).
+//   - A load may go on in the background ([Group.Start]), be limited in time,
+//     and serve many keys at once ([Group.DoMany]).
 //   - A load that waits for itself, be it through the loads of other keys and
 //     groups, is an error and not a deadlock ([CycleError]).
 //   - All loads of several groups end together ([Scope]).
@@ -19,6 +21,7 @@ import (
 	"hash/maphash"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // Group is a set of keys of which each is loaded once at a time. Make one with
@@ -49,198 +52,121 @@ type slot[V any] struct {
 	flight  *flight[V] // the one that new callers join, or nil
 	filling *flight[V] // the one that is filling the cache, or nil; it may be void by now
 	voiding int        // invalidations that are under way
+
+	excluding chan struct{} // closed when the invalidation has ended that excludes others; nil if there is none
+	rest      chan struct{} // closed when nothing fills or invalidates any more; nil if nobody waits for that
 }
 
-// A flight is one load and the fill that follows it.
-type flight[V any] struct {
-	node   *node           // with the key, and the channel that is closed at the end
-	base   context.Context // of the fill
-	ctx    context.Context // of the load: base, cancelled when nobody waits any more
-	cancel context.CancelCauseFunc
-
-	// Guarded by the stripe.
-	waiters int
-	void    bool // must not fill
-	loaded  bool // value is set
-
-	// Read by others when loaded is set (value alone) or after the end.
-	value   V
-	err     error
-	aborted aborted
-}
-
-// A Mark is a moment in the life of a Group: see [Group.Do].
+// A Mark is a moment in the life of a Group: see [Request].
 type Mark uint64
 
 // Mark returns the present moment.
 func (g *Group[V]) Mark() Mark { return Mark(g.fills.Load()) }
 
-// Do returns what load returns. If the key is being loaded already, it waits
-// for that instead and leaves load and fill alone; led tells which it was.
+// A Request is what a caller wants of a key.
+type Request[V any] struct {
+	Key string
+
+	// Load loads the value, in its own goroutine. Its context has the values
+	// of the caller's but not its deadline, and is cancelled when nobody waits
+	// for the load any more; the next caller then begins anew.
+	//
+	// again says that the cache may have been filled since Seen, so that Load
+	// asks the cache once more before it does any work.
+	Load func(ctx context.Context, again bool) (V, error)
+
+	// Fill stores what was loaded. It is called if Load returned no error,
+	// unless the key was invalidated since the load began, a newer load of it
+	// has begun, or an older one's Fill is still at work; then Void is called
+	// instead. Those who wait get the value all the same, after Fill or Void.
+	// Fill's context has the values of the caller's and does not end with the
+	// waiters. Void may be nil.
+	Fill func(ctx context.Context, value V)
+	Void func()
+
+	// Timeout is how long Load may take; 0 is no limit. After it the context
+	// of the load is cancelled, those who wait get an error that matches
+	// ErrTimeout even if Load goes on, and who comes later does not wait for
+	// it but begins a newer load. What it brings late is stored if none has
+	// begun by then.
+	Timeout time.Duration
+
+	// Patience is how long the caller waits; 0 is no limit. After it the
+	// caller gets ErrPatience, or the value if that is there already, and the
+	// load goes on, though nobody may wait.
+	Patience time.Duration
+
+	// Seen is a Mark that was taken before the cache was asked for the key.
+	Seen Mark
+
+	// Epoch keeps the caller from joining a load of an earlier one, which then
+	// fills no more.
+	Epoch uint64
+
+	// After keeps the caller from joining a load that has begun already. It
+	// waits until that has ended, timed out or been left by all who wanted it,
+	// and then loads or joins a newer one: all who waited for the same load
+	// share the next. If Patience ends before, there is no load that goes on.
+	After bool
+}
+
+// Do returns what Load returns. If the key is being loaded already, it waits
+// for that instead and leaves Load and Fill alone; led tells which it was.
 //
-// load runs in its own goroutine. Its context has the values of ctx but not
-// its deadline and is cancelled when nobody waits for the load any more; the
-// next caller then begins anew. If load returns no error, fill is called with
-// the value, to store it, unless the key was invalidated since the load began
-// or a newer load has; those who wait get the value all the same, after fill.
-// fill's context has the values of ctx and does not end with the waiters.
-//
-// seen is a Mark that was taken before the cache was asked for the key. If the
-// cache may have been filled since, load is called with again set and asks the
-// cache once more before it does any work.
-//
-// An error of load is returned to all who wait, and forgotten. A panic is a
+// An error of Load is returned to all who wait, and forgotten. A panic is a
 // *PanicError and runtime.Goexit a *GoexitError for those who joined, and goes
 // on in the caller that led. If ctx ends first, Do returns ctx.Err(), or the
-// value if that is there already and only fill is still at work. A call from
+// value if that is there already and only Fill is still at work. A call from
 // within the load of the key, or of one that this waits for, is a *CycleError;
 // it is known by its context. After the Scope was closed, Do returns
 // ErrClosed.
-func (g *Group[V]) Do(
-	ctx context.Context, key string, seen Mark,
-	load func(ctx context.Context, again bool) (V, error),
-	fill func(ctx context.Context, value V),
-) (value V, led bool, err error) {
-	if err := ctx.Err(); err != nil {
-		return value, false, err
-	}
-	within := running(ctx)
-	if err := within.inside(g, key); err != nil {
-		return value, false, err
-	}
-	f, led, again, err := g.join(ctx, key, seen, within)
-	if err != nil {
-		return value, false, err
-	}
-	if led {
-		go g.run(f, again, load, fill)
-	}
-	if within != nil {
-		if err := within.waitFor(f.node); err != nil {
-			g.leave(f)
-			return value, false, err
-		}
-		defer within.waited(f.node)
-	}
-	select {
-	case <-f.node.done:
-		if led && f.aborted != nil {
-			f.aborted.resume()
-		}
-		return f.value, led, f.err
-	case <-ctx.Done():
-		err = ctx.Err()
-	case <-g.scope.ctx.Done():
-		err = ErrClosed
-	}
-	if value, ok := g.leave(f); ok {
-		return value, led, nil
-	}
-	return value, led, err
+func (g *Group[V]) Do(ctx context.Context, r Request[V]) (value V, led bool, err error) {
+	o := g.DoMany(ctx, r.batch())[0]
+	return o.Value, o.Led, o.Err
 }
 
-// join adds a waiter to the flight of key, or begins one.
-func (g *Group[V]) join(ctx context.Context, key string, seen Mark, within *node) (f *flight[V], led, again bool, err error) {
+// Start begins to load the key for nobody in particular, unless it is being
+// loaded already, and reports whether it did. It does not wait, so Patience
+// and After mean nothing here. ctx gives the load its values alone: neither its
+// end nor that it belongs to another load matters.
+func (g *Group[V]) Start(ctx context.Context, r Request[V]) bool {
+	return g.StartMany(ctx, r.batch()) > 0
+}
+
+// batch returns r as a Batch of one key.
+func (r *Request[V]) batch() Batch[V] {
+	b := Batch[V]{
+		Keys: []string{r.Key},
+		Load: func(ctx context.Context, _ []int, again bool) ([]V, []error) {
+			value, err := r.Load(ctx, again)
+			return []V{value}, []error{err}
+		},
+		Fill:     func(ctx context.Context, _ []int, values []V) { r.Fill(ctx, values[0]) },
+		Timeout:  r.Timeout,
+		Patience: r.Patience,
+		Seen:     r.Seen,
+		Epoch:    r.Epoch,
+		After:    r.After,
+	}
+	if r.Void != nil {
+		b.Void = func(int) { r.Void() }
+	}
+	return b
+}
+
+// turn returns the turn after the flight of the key, or nil if there is none.
+func (g *Group[V]) turn(key string) *turn[V] {
 	s := g.stripe(key)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	sl := s.slot(key)
-	if f := sl.flight; f != nil {
-		if f.waiters > 0 || f.loaded {
-			f.waiters++
-			return f, false, false, nil
-		}
-		f.void = true // nobody waited, so it was cancelled; what it may still bring is older than ours
+	sl := s.slots[key]
+	if sl == nil || sl.flight == nil {
+		return nil
 	}
-	if err := g.scope.begin(); err != nil {
-		s.tidy(key, sl)
-		return nil, false, false, err
+	if sl.flight.turn == nil {
+		sl.flight.turn = &turn[V]{last: sl.flight}
 	}
-	f = &flight[V]{node: newNode(g, key, within), base: g.scope.with(ctx), waiters: 1, void: sl.voiding > 0}
-	f.ctx, f.cancel = context.WithCancelCause(f.node.in(f.base))
-	sl.flight = f
-	return f, true, s.lastFill > uint64(seen), nil
-}
-
-// run is the goroutine of a flight.
-func (g *Group[V]) run(
-	f *flight[V], again bool,
-	load func(context.Context, bool) (V, error), fill func(context.Context, V),
-) {
-	returned := false
-	defer func() {
-		if !returned {
-			f.aborted = abort(recover())
-			f.err = f.aborted
-		}
-		g.land(f)
-	}()
-	value, err := load(f.ctx, again)
-	switch {
-	case err != nil:
-		f.err = err
-	case g.loaded(f, value):
-		fill(f.base, value)
-	}
-	returned = true
-}
-
-// loaded makes the value known and reports whether it may be stored. If so, an
-// invalidation waits from now on until the flight has ended.
-func (g *Group[V]) loaded(f *flight[V], value V) bool {
-	s := g.stripe(f.node.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f.value, f.loaded = value, true
-	if f.void || f.base.Err() != nil {
-		return false
-	}
-	// The flight is not void, so the slot is there. A fill that is still under
-	// way is one whose invalidation gave up waiting: two at a time could be
-	// stored in the wrong order.
-	sl := s.slots[f.node.key]
-	if sl.filling != nil {
-		return false
-	}
-	sl.filling = f
-	return true
-}
-
-// land ends a flight and wakes those who wait.
-func (g *Group[V]) land(f *flight[V]) {
-	s := g.stripe(f.node.key)
-	s.mu.Lock()
-	if sl := s.slots[f.node.key]; sl != nil {
-		if sl.flight == f {
-			sl.flight = nil
-		}
-		if sl.filling == f {
-			sl.filling = nil
-			s.lastFill = g.fills.Add(1)
-		}
-		s.tidy(f.node.key, sl)
-	}
-	s.mu.Unlock()
-	f.err = g.scope.wrap(f.err)
-	close(f.node.done)
-	f.cancel(nil)
-	g.scope.end()
-}
-
-// leave takes a waiter away whose context has ended. It returns the value if
-// that is there already, and else cancels the load if it was the last waiter.
-func (g *Group[V]) leave(f *flight[V]) (value V, ok bool) {
-	s := g.stripe(f.node.key)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	f.waiters--
-	if f.loaded {
-		return f.value, true
-	}
-	if f.waiters == 0 && f.base.Err() == nil { // else the Scope is cancelling it, and that is the cause
-		f.cancel(errAbandoned)
-	}
-	return value, false
+	return sl.flight.turn
 }
 
 func (g *Group[V]) stripe(key string) *stripe[V] {
@@ -265,6 +191,10 @@ func (s *stripe[V]) slot(key string) *slot[V] {
 
 // tidy removes the slot if nothing is going on any more.
 func (s *stripe[V]) tidy(key string, sl *slot[V]) {
+	if sl.rest != nil && sl.resting() {
+		close(sl.rest)
+		sl.rest = nil
+	}
 	if *sl == (slot[V]{}) {
 		delete(s.slots, key)
 	}

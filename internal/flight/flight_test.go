@@ -66,6 +66,13 @@ func mustNotFill(t *testing.T) func(context.Context, int) {
 	return func(_ context.Context, value int) { t.Errorf("filled with %d", value) }
 }
 
+// do calls Do with what every Request has.
+func do(g *Group[int], ctx context.Context, key string, seen Mark,
+	load func(context.Context, bool) (int, error), fill func(context.Context, int),
+) (int, bool, error) {
+	return g.Do(ctx, Request[int]{Key: key, Seen: seen, Load: load, Fill: fill})
+}
+
 // outcome is what a Do returned, and when.
 type outcome struct {
 	value int
@@ -81,7 +88,7 @@ func begin(ctx context.Context, g *Group[int], key string,
 	c := make(chan outcome, 1)
 	start := time.Now()
 	go func() {
-		value, led, err := g.Do(ctx, key, g.Mark(), load, fill)
+		value, led, err := do(g, ctx, key, g.Mark(), load, fill)
 		c <- outcome{value, led, err, time.Since(start)}
 	}()
 	synctest.Wait()
@@ -176,7 +183,7 @@ func TestContextOfLoad(t *testing.T) {
 			check("load", ctx)
 			return 7, nil
 		}
-		_, _, err := g.Do(ctx, "k", g.Mark(), load, func(ctx context.Context, _ int) { check("fill", ctx) })
+		_, _, err := do(g, ctx, "k", g.Mark(), load, func(ctx context.Context, _ int) { check("fill", ctx) })
 		if err != nil {
 			t.Error(err)
 		}
@@ -277,7 +284,7 @@ func TestKeysDoNotWaitForEachOther(t *testing.T) {
 		slow := begin(t.Context(), g, "slow", after(time.Hour, 1, nil), func(context.Context, int) { time.Sleep(time.Hour) })
 		for _, phase := range []string{"load", "fill"} {
 			for i := range 1000 { // several keys for each stripe
-				if _, led, err := g.Do(t.Context(), fmt.Sprint(i), g.Mark(), after(0, i, nil), noFill); err != nil || !led {
+				if _, led, err := do(g, t.Context(), fmt.Sprint(i), g.Mark(), after(0, i, nil), noFill); err != nil || !led {
 					t.Fatalf("during %s: led %v, err %v", phase, led, err)
 				}
 			}
@@ -290,7 +297,7 @@ func TestKeysDoNotWaitForEachOther(t *testing.T) {
 func TestMark(t *testing.T) {
 	again := func(t *testing.T, g *Group[int], seen Mark) (again bool) {
 		t.Helper()
-		_, _, err := g.Do(t.Context(), "k", seen, func(_ context.Context, a bool) (int, error) {
+		_, _, err := do(g, t.Context(), "k", seen, func(_ context.Context, a bool) (int, error) {
 			again = a
 			return 0, errors.New("nothing")
 		}, noFill)
@@ -308,7 +315,7 @@ func TestMark(t *testing.T) {
 			t.Error("told to look again after a load that failed")
 		}
 		var during Mark
-		_, _, err := g.Do(t.Context(), "k", before, after(0, 1, nil), func(context.Context, int) { during = g.Mark() })
+		_, _, err := do(g, t.Context(), "k", before, after(0, 1, nil), func(context.Context, int) { during = g.Mark() })
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -339,7 +346,7 @@ func TestOneLoad(t *testing.T) {
 				if look(i % 30) {
 					return
 				}
-				_, _, err := g.Do(t.Context(), "k", seen, func(_ context.Context, again bool) (int, error) {
+				_, _, err := do(g, t.Context(), "k", seen, func(_ context.Context, again bool) (int, error) {
 					if again && look(1) {
 						return 1, nil
 					}

@@ -9,21 +9,23 @@ import (
 // A node is a load as the others see it who may wait for it. Nodes and edges
 // are looked at only when one load asks for another.
 type node struct {
-	group  any // the *Group, for identity
-	key    string
+	group  any           // the *Group, for identity
+	keys   []string      // at least one; read only by who is part of the load
 	parent *node         // the load that began this one, or nil
 	done   chan struct{} // closed when the load has ended
 
-	waits map[*node]int // the loads that this one waits for, how many times; guarded by graph
+	waits map[want]int // what the load waits for, how many times; guarded by graph
+}
+
+// A want is a key that is waited for, and the load of it.
+type want struct {
+	load *node
+	key  string
 }
 
 // graph guards the waits of all nodes: a cycle may lead through several
 // groups.
 var graph sync.Mutex
-
-func newNode(group any, key string, parent *node) *node {
-	return &node{group: group, key: key, parent: parent, done: make(chan struct{})}
-}
 
 type nodeKey struct{}
 
@@ -55,53 +57,61 @@ func (n *node) ended() bool {
 // wait-for graph does not show this if the load is void, since then there is a
 // new one to wait for each time.
 func (n *node) inside(group any, key string) error {
-	keys := []string{key}
+	var keys []string
 	for ; n != nil; n = n.parent {
-		keys = append(keys, n.key)
-		if n.group == group && n.key == key && !n.ended() {
+		if n.group == group && slices.Contains(n.keys, key) && !n.ended() {
 			slices.Reverse(keys)
-			return &CycleError{keys}
+			return &CycleError{append(append([]string{key}, keys...), key)}
 		}
+		keys = append(keys, n.keys[0])
 	}
 	return nil
 }
 
-// waitFor notes that n waits for target, or returns a *CycleError if target
-// waits for n already. Call waited afterwards if there was no error.
-func (n *node) waitFor(target *node) error {
+// waitFor notes that n, if it is not nil, waits for key and its load, or
+// returns a *CycleError if that waits for n already. Call waited afterwards if
+// there was no error.
+func (n *node) waitFor(load *node, key string) error {
+	if n == nil {
+		return nil
+	}
 	graph.Lock()
 	defer graph.Unlock()
-	if path := target.path(n, make(map[*node]bool)); path != nil {
-		return &CycleError{append([]string{n.key}, path...)}
+	if path := load.path(n, make(map[*node]bool)); path != nil {
+		return &CycleError{append([]string{path[len(path)-1], key}, path...)}
 	}
 	if n.waits == nil {
-		n.waits = make(map[*node]int)
+		n.waits = make(map[want]int)
 	}
-	n.waits[target]++
+	n.waits[want{load, key}]++
 	return nil
 }
 
 // waited takes back what waitFor noted.
-func (n *node) waited(target *node) {
+func (n *node) waited(load *node, key string) {
+	if n == nil {
+		return
+	}
 	graph.Lock()
 	defer graph.Unlock()
-	if n.waits[target]--; n.waits[target] == 0 {
-		delete(n.waits, target)
+	w := want{load, key}
+	if n.waits[w]--; n.waits[w] == 0 {
+		delete(n.waits, w)
 	}
 }
 
-// path returns the keys from n to target along the waits, or nil.
+// path returns the keys that lead from n to target along the waits, or nil.
 func (n *node) path(target *node, seen map[*node]bool) []string {
-	if n == target {
-		return []string{n.key}
-	}
 	if seen[n] {
 		return nil
 	}
 	seen[n] = true
-	for next := range n.waits {
-		if path := next.path(target, seen); path != nil {
-			return append([]string{n.key}, path...)
+	for w := range n.waits {
+		if w.load == target {
+			return []string{w.key}
+		}
+		if path := w.load.path(target, seen); path != nil {
+			return append([]string{w.key}, path...)
 		}
 	}
 	return nil

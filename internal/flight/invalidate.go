@@ -4,7 +4,7 @@ import "context"
 
 // An Invalidation is a change of a key that is under way.
 type Invalidation struct {
-	filled <-chan struct{} // closed when the fill under way has ended; nil if there is none
+	before <-chan struct{} // closed when what must come before has ended; nil if there is nothing
 	done   func()
 }
 
@@ -28,21 +28,24 @@ func (g *Group[V]) Invalidate(key string) *Invalidation {
 	sl.voiding++
 	sl.detach()
 	inv := &Invalidation{done: func() { g.invalidated(key) }}
-	if sl.filling != nil {
-		inv.filled = sl.filling.node.done
+	switch {
+	case sl.filling != nil:
+		inv.before = sl.filling.load.node.done
+	case sl.excluding != nil:
+		inv.before = sl.excluding
 	}
 	return inv
 }
 
-// Wait waits for a fill that was under way already when the invalidation
-// began, so that it cannot come after what the caller does next. It returns
-// ctx.Err() if ctx ends first.
+// Wait waits for a fill, or for an invalidation that excludes others, that was
+// under way already when this one began, so that it cannot come after what the
+// caller does next. It returns ctx.Err() if ctx ends first.
 func (inv *Invalidation) Wait(ctx context.Context) error {
-	if inv.filled == nil {
+	if inv.before == nil {
 		return nil
 	}
 	select {
-	case <-inv.filled:
+	case <-inv.before:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()

@@ -124,7 +124,7 @@ func stress(t *testing.T, seed uint64) {
 		if v := read(); v != none {
 			return v
 		}
-		v, _, err := g.Do(t.Context(), "k", seen, func(_ context.Context, again bool) (int, error) {
+		v, _, err := do(g, t.Context(), "k", seen, func(_ context.Context, again bool) (int, error) {
 			if again {
 				if v := read(); v != none {
 					return v, nil

@@ -70,7 +70,7 @@ func (s *Scope) Run(ctx context.Context, f func(context.Context) error) error {
 // wrap makes the error of a load match ErrClosed if Close has cancelled it.
 func (s *Scope) wrap(err error) error {
 	if err != nil && s.ctx.Err() != nil {
-		return &closedError{err}
+		return &cutError{ErrClosed, err}
 	}
 	return err
 }

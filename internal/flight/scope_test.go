@@ -3,6 +3,8 @@ package flight
 import (
 	"context"
 	"errors"
+	"fmt"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -65,6 +67,26 @@ func TestCloseGivesUp(t *testing.T) {
 		}
 		if fillErr == nil {
 			t.Error("the fill was not cancelled")
+		}
+	})
+}
+
+// Those who stop waiting since the Scope was closed are not the cause, even if
+// they are ahead of it.
+func TestCloseIsTheCause(t *testing.T) {
+	bubble(t, func(t *testing.T, g *Group[int]) {
+		causes := make([]atomic.Value, 2000)
+		for i := range causes {
+			go func() { _, _, _ = do(g, t.Context(), fmt.Sprint(i), g.Mark(), caused(&causes[i]), noFill) }()
+		}
+		synctest.Wait()
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if err := g.scope.Close(ctx); !errors.Is(err, context.Canceled) {
+			t.Errorf("Close: %v", err)
+		}
+		for i := range causes {
+			wantCause(t, &causes[i], ErrClosed)
 		}
 	})
 }

@@ -1,0 +1,136 @@
+package memo_test
+
+import (
+	"context"
+	"encoding/json"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cairncache/cairn/adapters/redis"
+	"github.com/cairncache/cairn/internal/testservers"
+	"github.com/cairncache/cairn/memo"
+)
+
+// BenchmarkColdKey lets 1,000 goroutines ask for a key at a time that nobody
+// has loaded yet. It reports how many loads there are for each, and when the
+// last of the goroutines has its value, counted from the end of the load.
+func BenchmarkColdKey(b *testing.B) {
+	for _, shared := range []bool{true, false} {
+		name := "own copy"
+		if shared {
+			name = "shared"
+		}
+		b.Run(name, func(b *testing.B) { benchmarkColdKey(b, shared) })
+	}
+}
+
+func benchmarkColdKey(b *testing.B, shared bool) {
+	const goroutines = 1000
+	m, err := memo.New(newMemory(b), nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	var loads, loaded atomic.Int64
+	f := memo.Must(memo.Wrap(m, "cold", func(ctx context.Context, k int) (*balance, error) {
+		time.Sleep(50 * time.Millisecond)
+		v, err := fetchBalance(ctx, account{Tenant: int64(k)})
+		loads.Add(1)
+		loaded.Store(time.Now().UnixNano())
+		return v, err
+	}, &memo.FuncOptions[int, *balance]{Shared: shared}))
+	var late time.Duration
+	for k := 0; b.Loop(); k++ {
+		var wg sync.WaitGroup
+		for range goroutines {
+			wg.Go(func() {
+				if _, err := f.Get(context.Background(), k); err != nil {
+					b.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		late += time.Duration(time.Now().UnixNano() - loaded.Load())
+	}
+	b.ReportMetric(float64(loads.Load())/float64(b.N), "loads/op")
+	b.ReportMetric(float64(late.Microseconds())/float64(b.N), "µs-after-load/op")
+	b.ReportMetric(0, "ns/op")
+}
+
+// BenchmarkGetMany reads 100 entries that are in Redis. The raw client gets
+// their bytes by MGET; decoding them is a part of the work that one would do
+// by hand.
+func BenchmarkGetMany(b *testing.B) {
+	const n = 100
+	client := goredis.NewClient(&goredis.Options{Addr: testservers.Redis(b).Addr})
+	b.Cleanup(func() { _ = client.Close() })
+	ctx := b.Context()
+	keys, ks := make([]string, n), make([]int64, n)
+	for i := range n {
+		v, _ := fetchBalance(ctx, account{Tenant: int64(i)})
+		text, err := json.Marshal(v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		ks[i] = int64(i)
+		keys[i] = "raw:bench:many:" + string(rune('a'+i%26)) + string(rune('a'+i/26))
+		if err := client.Set(ctx, keys[i], text, time.Hour).Err(); err != nil {
+			b.Fatal(err)
+		}
+	}
+	raw := func(b *testing.B, decode bool) {
+		b.ReportAllocs()
+		for b.Loop() {
+			values, err := client.MGet(ctx, keys...).Result()
+			if err != nil {
+				b.Fatal(err)
+			}
+			list := make([]*balance, len(values))
+			for i, text := range values {
+				if !decode {
+					continue
+				}
+				if err := json.Unmarshal([]byte(text.(string)), &list[i]); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+	}
+	b.Run("go-redis MGET", func(b *testing.B) { raw(b, false) })
+	b.Run("go-redis MGET and JSON", func(b *testing.B) { raw(b, true) })
+
+	s, err := redis.New(client, &redis.Options{Prefix: "bench:many:"})
+	if err != nil {
+		b.Fatal(err)
+	}
+	m, err := memo.New(s, nil)
+	if err != nil {
+		b.Fatal(err)
+	}
+	many := memo.Must(memo.Wrap(m, "balance", func(ctx context.Context, k int64) (*balance, error) {
+		return fetchBalance(ctx, account{Tenant: k})
+	}, &memo.FuncOptions[int64, *balance]{
+		Policy: memo.Policy{TTL: time.Hour},
+		FillMany: func(ctx context.Context, ks []int64, put func(int64, *balance)) error {
+			for _, k := range ks {
+				v, _ := fetchBalance(ctx, account{Tenant: k})
+				put(k, v)
+			}
+			return nil
+		},
+	}))
+	if _, err := many.GetMany(ctx, ks); err != nil {
+		b.Fatal(err)
+	}
+	b.Run("memo", func(b *testing.B) {
+		b.ReportAllocs()
+		for b.Loop() {
+			if _, err := many.GetMany(ctx, ks); err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
