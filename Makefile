@@ -7,6 +7,7 @@ TOOL := go tool -modfile=tools.mod
 .PHONY: test
 test: servers lint
 	CAIRN_TEST_SERVERS=required go test -race ./...
+	go test -run Allocations ./memo # which the race detector would distort
 
 # The same tests with the servers that are there.
 .PHONY: race

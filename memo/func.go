@@ -63,7 +63,8 @@ func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
 	}
 	key, err := f.keyOf(k)
 	if err != nil {
-		return f.withoutKey(ctx, &f.plain, k, err)
+		r, err := f.withoutKey(ctx, &f.plain, k, err)
+		return r.Value, err
 	}
 	if err := ctx.Err(); err != nil {
 		return none, &Error{op, f.name, key, err}
@@ -109,17 +110,15 @@ func (f *Func[K, V]) lookup(ctx context.Context, op string, k K, calls []Call) (
 	}
 	key, err := f.keyOf(k)
 	if err != nil {
-		f.reportEncode(ctx, err)
-		return f.direct(ctx, &query{ask: a}, "", k)
+		return f.withoutKey(ctx, a, k, err)
 	}
 	return f.answer(ctx, a, key, k)
 }
 
 // withoutKey calls the function for an argument that has no key.
-func (f *Func[K, V]) withoutKey(ctx context.Context, a *ask, k K, err error) (V, error) {
+func (f *Func[K, V]) withoutKey(ctx context.Context, a *ask, k K, err error) (Result[V], error) {
 	f.reportEncode(ctx, err)
-	r, err := f.direct(ctx, &query{ask: a}, "", k)
-	return r.Value, err
+	return f.direct(ctx, &query{ask: a}, "", k)
 }
 
 // Set stores value as the value for k, as if it had just been loaded. What is
@@ -226,8 +225,8 @@ func (f *Func[K, V]) change(ctx context.Context, op, key string, do func() error
 // Clear removes all entries of the function, of this version of it, in one
 // write, however many there are: they are not valid any more, and overwritten
 // or expired in their time. When it has returned nil, no call that begins then
-// returns a value of a load that began before, in whichever process. It takes
-// a quarter of a second, as that is for how long the others trust what they
+// returns a value of a load that began before Clear did, in whichever process.
+// It takes a quarter of a second, as that is for how long the others trust what they
 // have read.
 //
 // After an error, which is that of the store or matches ctx.Err(), some

@@ -79,7 +79,8 @@ type FuncOptions[K, V any] struct {
 	// CacheError tells for how long an error of the function is remembered: it
 	// is stored, and returned as a *RememberedError; 0 is not at all. It is
 	// not asked for errors that match store.ErrNotFound, see Policy.Absent, nor
-	// while there is a stale value to answer instead.
+	// while there is a stale value to answer instead, nor of a load that was
+	// cancelled.
 	CacheError func(error) time.Duration
 
 	// Codec encodes the values where they are stored as bytes. Nil is JSON.
