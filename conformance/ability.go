@@ -86,6 +86,9 @@ var abilities = []ability{
 	{"Live", store.Supports[store.LiveStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.LiveStore) error { _, err := s.GetLive(ctx, probeKey); return err })
 	}, true},
+	{"LiveAt", store.Supports[store.LiveAtStore], func(ctx context.Context, s store.Store) error {
+		return as(s, func(s store.LiveAtStore) error { _, err := s.GetLiveAt(ctx, probeKey, time.Now()); return err })
+	}, true},
 	{"Ping", store.Supports[store.PingStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.PingStore) error { return s.Ping(ctx) })
 	}, true},

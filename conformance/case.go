@@ -45,6 +45,7 @@ var groups = [][]testCase{
 	keysCases,
 	clearCases,
 	liveCases,
+	liveAtCases,
 	pingCases,
 	contextCases,
 	failureCases,
@@ -160,6 +161,13 @@ func needClose(s *suite) string {
 }
 
 // need is the condition that the store offers an ability.
+func noAdvance(s *suite) string {
+	if s.opts.Advance != nil {
+		return "Options.Advance moves the store's clock, which time.Now does not show"
+	}
+	return ""
+}
+
 func need(name string) condition {
 	return func(s *suite) string {
 		if !s.offers(name) {

@@ -200,6 +200,15 @@ func (c *client) GetLive(key string) *outcome {
 	})
 }
 
+func (c *client) GetLiveAt(key string, now time.Time) *outcome {
+	return c.ability("GetLiveAt", key, quote(key)+", a time", func() (any, error) {
+		if c.way == byMethod {
+			return c.s.(store.LiveAtStore).GetLiveAt(c.ctx, key, now)
+		}
+		return store.GetLiveAt(c.ctx, c.s, key, now)
+	})
+}
+
 func (c *client) SetLive(key string, l *store.Live, ttl time.Duration) *outcome {
 	return c.ability("SetLive", key, quote(key)+", a Live, "+showTTL(ttl), func() (any, error) {
 		if c.way == byMethod {

@@ -106,6 +106,29 @@ var liveFaults = []fault{
 			return f.ref.Get(ctx, key)
 		}
 	}},
+	{what: "GetLiveAt decodes for itself", caught: "LiveAt/SameAsGetLive", plant: func(f *faulty) {
+		f.getLiveAt = func(ctx context.Context, key string, _ time.Time) (*store.Live, error) {
+			b, err := f.ref.Get(ctx, key)
+			if err != nil {
+				return nil, err
+			}
+			return store.LiveBytes(b), nil
+		}
+	}},
+	{what: "GetLiveAt reads the clock", caught: "LiveAt/ByThatTime", plant: func(f *faulty) {
+		f.getLiveAt = func(ctx context.Context, key string, _ time.Time) (*store.Live, error) {
+			return f.ref.GetLive(ctx, key)
+		}
+	}},
+	{what: "GetLiveAt removes what its time finds expired", caught: "LiveAt/ByThatTime", plant: func(f *faulty) {
+		f.getLiveAt = func(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+			l, err := f.ref.GetLiveAt(ctx, key, now)
+			if err == store.ErrNotFound {
+				_ = f.ref.Delete(ctx, key)
+			}
+			return l, err
+		}
+	}},
 	{what: "Ping writes an entry", caught: "Ping/Answers", plant: func(f *faulty) {
 		f.ping = func(ctx context.Context) error { return f.ref.Set(ctx, "ping", nil, store.Forever) }
 	}},

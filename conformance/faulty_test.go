@@ -33,6 +33,7 @@ type faulty struct {
 	keys       func(ctx context.Context, prefix string) iter.Seq2[string, error]
 	clear      func(ctx context.Context) error
 	getLive    func(ctx context.Context, key string) (*store.Live, error)
+	getLiveAt  func(ctx context.Context, key string, now time.Time) (*store.Live, error)
 	setLive    func(ctx context.Context, key string, l *store.Live, ttl time.Duration) error
 	ping       func(ctx context.Context) error
 	close      func() error
@@ -43,7 +44,7 @@ func newFaulty(r *reference, b *backend) *faulty {
 	r.backend = b
 	return &faulty{
 		r, b, nil, r.Get, r.Set, r.Delete, r.TTL, r.GetMany, r.SetMany, r.DeleteMany, r.GetWithTTL, r.Add, r.CompareAndSwap, r.CompareAndDelete,
-		r.Touch, r.Keys, r.Clear, r.GetLive, r.SetLive, r.Ping, r.Close,
+		r.Touch, r.Keys, r.Clear, r.GetLive, r.GetLiveAt, r.SetLive, r.Ping, r.Close,
 	}
 }
 
@@ -91,6 +92,10 @@ func (f *faulty) Clear(ctx context.Context) error { return f.clear(ctx) }
 
 func (f *faulty) GetLive(ctx context.Context, key string) (*store.Live, error) {
 	return f.getLive(ctx, key)
+}
+
+func (f *faulty) GetLiveAt(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+	return f.getLiveAt(ctx, key, now)
 }
 
 func (f *faulty) SetLive(ctx context.Context, key string, l *store.Live, ttl time.Duration) error {
@@ -213,6 +218,8 @@ func (f *faulty) decline(name string) {
 	case "Live":
 		f.getLive = func(context.Context, string) (*store.Live, error) { return nil, no }
 		f.setLive = func(context.Context, string, *store.Live, time.Duration) error { return no }
+	case "LiveAt":
+		f.getLiveAt = func(context.Context, string, time.Time) (*store.Live, error) { return nil, no }
 	case "Ping":
 		f.ping = func(context.Context) error { return no }
 	}

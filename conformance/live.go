@@ -173,6 +173,30 @@ var liveCases = group("Live",
 	}),
 )
 
+var liveAtCases = group("LiveAt",
+	rule("SameAsGetLive", "With the present time GetLiveAt is GetLive: the same value for each hit, and the bare ErrNotFound for a miss.", func(t *trial) {
+		t.GetLiveAt("k", time.Now()).miss()
+		t.Set("k", "text", t.long()).ok()
+		first := t.GetLiveAt("k", time.Now()).is("text").thing()
+		if second := t.GetLiveAt("k", time.Now()).thing(); second != first && t.suite.offers("LiveAt") {
+			t.fail(failure{`GetLiveAt("k", time.Now()) twice`, "two values, decoded one by one", "one value, decoded once"})
+		}
+		t.Set("k", "new", t.long()).ok()
+		t.GetLiveAt("k", time.Now()).is("new")
+		t.Delete("k").ok()
+		t.GetLiveAt("k", time.Now()).miss()
+	}),
+
+	rule("ByThatTime", "The time that GetLiveAt is given decides what has expired, not the clock, and the entry stays: who has read the clock for another promise would otherwise get what expires in between.", func(t *trial) {
+		ttl := t.long()
+		set := t.Set("k", "text", ttl).ok()
+		t.GetLiveAt("k", set.began.wall.Add(ttl-time.Minute)).is("text")
+		t.GetLiveAt("k", set.ended.wall.Add(t.suite.longest(ttl))).miss()
+		t.GetLiveAt("k", time.Now()).is("text")
+		t.Get("k").is("text")
+	}, need("LiveAt"), noAdvance),
+)
+
 var pingCases = group("Ping",
 	rule("Answers", "Ping of a store that works is nil, and touches no entry.", func(t *trial) {
 		t.Ping().ok()

@@ -35,6 +35,7 @@ var methods = []method{
 	{"Touch", true, func(c *client, key string) *outcome { return c.Touch(key, longTTL/2) }},
 	{"Live", true, func(c *client, key string) *outcome { return c.GetLive(key) }},
 	{"Live", true, func(c *client, key string) *outcome { return c.SetLive(key, store.LiveBytes([]byte("new")), longTTL) }},
+	{"LiveAt", true, func(c *client, key string) *outcome { return c.GetLiveAt(key, time.Now()) }},
 	{"Keys", false, func(c *client, _ string) *outcome { return c.Keys("", nil) }},
 	{"Clear", false, func(c *client, _ string) *outcome { return c.Clear() }},
 	{"Ping", false, func(c *client, _ string) *outcome { return c.Ping() }},

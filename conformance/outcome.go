@@ -180,6 +180,7 @@ var fallbacks = map[string][]string{
 	"deletemany": {"delete"},
 	"getwithttl": {"get", "ttl"},
 	"getlive":    {"get"},
+	"getliveat":  {"getlive", "get"},
 	"setlive":    {"set"},
 	"clear":      {"keys", "deletemany", "delete"},
 	"ping":       {"get"},

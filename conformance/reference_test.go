@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"context"
+	"errors"
 	"iter"
 	"maps"
 	"slices"
@@ -20,6 +21,7 @@ type reference struct {
 	entries    map[string]entry
 	closed     *bool
 	now        func() time.Time
+	ownClock   bool // now is not time.Now
 	defaultTTL time.Duration
 	maxValue   int      // 0: no limit
 	backend    *backend // nil: cannot be broken
@@ -317,6 +319,21 @@ func (r *reference) GetLive(ctx context.Context, key string) (*store.Live, error
 	defer r.mu.Unlock()
 	e, ok := r.find(key)
 	if !ok {
+		return nil, store.ErrNotFound
+	}
+	return e.live, nil
+}
+
+func (r *reference) GetLiveAt(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+	if r.ownClock {
+		return nil, errors.ErrUnsupported
+	}
+	if err := r.begin(ctx, "getliveat", key); err != nil {
+		return nil, err
+	}
+	defer r.mu.Unlock()
+	e, ok := r.find(key)
+	if !ok || !e.expires.IsZero() && !now.Before(e.expires) {
 		return nil, store.ErrNotFound
 	}
 	return e.live, nil

@@ -111,31 +111,64 @@ func (f *Func[K, V]) refresh(ctx context.Context, v query, key string, k K, s si
 // with what was found if that fails. seen was taken before the store was
 // asked.
 func (f *Func[K, V]) load(ctx context.Context, v query, key string, k K, s sighting[V], seen flight.Mark) (Result[V], error) {
+	patience := v.patience(s.verdict)
+	if v.refresh {
+		return f.lead(ctx, v, key, k, s, seen, 0, patience)
+	}
+	deadline := time.Now().Add(patience)
+	o, joined, err := f.flights.Join(ctx, key, f.epoch(&v), patience)
+	if !joined {
+		return f.lead(ctx, v, key, k, s, seen, 0, patience)
+	}
+	if r, ok, err := f.joined(ctx, &v, key, k, s, o, err, 0); ok {
+		return r, err
+	}
+	if patience > 0 {
+		patience = max(time.Until(deadline), 1)
+	}
+	return f.lead(ctx, v, key, k, s, seen, 1, patience)
+}
+
+// lead is load for a caller that has found nobody to join, or for whom what
+// that has brought, in try 0, was not good enough.
+func (f *Func[K, V]) lead(ctx context.Context, v query, key string, k K, s sighting[V], seen flight.Mark, try int, patience time.Duration) (Result[V], error) {
 	r := f.request(&v, key, k, s, seen)
 	r.Load = f.attempts(&v, key, s, false, r.Load)
-	r.After = v.refresh
-	r.Patience = v.patience(s.verdict)
-	deadline := time.Now().Add(r.Patience)
-	for try := range 3 {
+	r.After = v.refresh || try > 0
+	r.Patience = patience
+	deadline := time.Now().Add(patience)
+	for ; try < 3; try++ {
 		o, led, err := f.flights.Do(ctx, r)
 		if led {
 			f.counters.add(callMissed, 1)
-		}
-		if err != nil {
-			return f.loadFailed(ctx, &v, key, s, err)
-		}
-		if led {
+			if err != nil {
+				return f.loadFailed(ctx, &v, key, s, err)
+			}
 			return f.loaded(&v, key, o)
 		}
-		if f.accept(&v, o, try) && (try > 0 || f.tagsHold(ctx, &v, o)[0]) {
-			return f.join(ctx, &v, key, k, o)
+		if r, ok, err := f.joined(ctx, &v, key, k, s, o, err, try); ok {
+			return r, err
 		}
 		r.After = true
-		if r.Patience > 0 {
+		if patience > 0 {
 			r.Patience = max(time.Until(deadline), 1)
 		}
 	}
 	return f.direct(ctx, &v, key, k)
+}
+
+// joined is the answer for a caller that waited for somebody else's load, if it
+// may have what that has brought.
+func (f *Func[K, V]) joined(ctx context.Context, v *query, key string, k K, s sighting[V], o *outcome[V], err error, try int) (_ Result[V], ok bool, _ error) {
+	if err != nil {
+		r, err := f.loadFailed(ctx, v, key, s, err)
+		return r, true, err
+	}
+	if !f.accept(v, o, try) || try == 0 && len(o.entry.tags) > 0 && !f.tagsHold(ctx, v, o)[0] {
+		return Result[V]{}, false, nil
+	}
+	r, err := f.share(ctx, v, key, k, o)
+	return r, true, err
 }
 
 // patience is how long the caller waits for a load. One who wants a new value
@@ -159,7 +192,8 @@ func (f *Func[K, V]) accept(v *query, o *outcome[V], try int) bool {
 		if v.refresh || v.generation == nil {
 			return false
 		}
-		is, _ := f.judge(v.later(), h)
+		now := v.later()
+		is, _ := f.judge(&now, h)
 		return is == fresh
 	}
 	// Who comes while the value is being stored, which may take long, wants no
@@ -177,7 +211,8 @@ func (f *Func[K, V]) loaded(v *query, key string, o *outcome[V]) (Result[V], err
 	if o.failure != nil {
 		return f.failure(v, o)
 	}
-	r := f.result(v.later(), o.entry, SourceLoaded)
+	now := v.later()
+	r := f.result(&now, o.entry, SourceLoaded)
 	r.Value = o.value
 	if o.found {
 		r.Source = v.at.source()
@@ -188,8 +223,8 @@ func (f *Func[K, V]) loaded(v *query, key string, o *outcome[V]) (Result[V], err
 	return r, r.Err
 }
 
-// join is the answer for a caller that waited for somebody else's load.
-func (f *Func[K, V]) join(ctx context.Context, v *query, key string, k K, o *outcome[V]) (Result[V], error) {
+// share is the answer of what somebody else has loaded.
+func (f *Func[K, V]) share(ctx context.Context, v *query, key string, k K, o *outcome[V]) (Result[V], error) {
 	if o.failure != nil {
 		f.counters.add(callShared, 1)
 		return f.failure(v, o)
@@ -203,7 +238,8 @@ func (f *Func[K, V]) join(ctx context.Context, v *query, key string, k K, o *out
 		return f.direct(ctx, v, key, k)
 	}
 	f.counters.add(callShared, 1)
-	r := f.result(v.later(), e, SourceShared)
+	now := v.later()
+	r := f.result(&now, e, SourceShared)
 	if o.found {
 		r.Source = v.at.source()
 	}
@@ -213,7 +249,8 @@ func (f *Func[K, V]) join(ctx context.Context, v *query, key string, k K, o *out
 // failure is the answer where there is an error to remember instead of a value.
 func (f *Func[K, V]) failure(v *query, o *outcome[V]) (Result[V], error) {
 	if o.found {
-		r := f.result(v.later(), o.entry, SourceNegative)
+		now := v.later()
+		r := f.result(&now, o.entry, SourceNegative)
 		r.Err = o.failure
 		return r, r.Err
 	}
@@ -221,10 +258,10 @@ func (f *Func[K, V]) failure(v *query, o *outcome[V]) (Result[V], error) {
 }
 
 // later is the query as of now.
-func (v *query) later() *query {
+func (v *query) later() query {
 	later := *v
 	later.now = time.Now().UnixNano()
-	return &later
+	return later
 }
 
 // copyOf returns what is in live: the same for all if it may be shared, else a
@@ -247,15 +284,16 @@ func (f *Func[K, V]) loadFailed(ctx context.Context, v *query, key string, s sig
 	usable := s.entry != nil && !s.entry.negative() && (s.fallback || v.staleOK) && !v.refresh
 	usable = usable && ctx.Err() == nil && !f.memo.scope.Closed() && !errors.Is(err, store.ErrNotFound) && !errors.As(err, &cycle)
 	impatient := errors.Is(err, flight.ErrPatience)
+	now := v.later()
 	switch {
 	case usable && impatient:
-		return f.stale(v.later(), s, f.pauses.last(v, key, s.entry.created)), nil
+		return f.stale(&now, s, f.pauses.last(v, key, s.entry.created)), nil
 	case impatient:
 		err = fmt.Errorf("%w: waited %v for the load", ErrTimeout, v.policy.WaitTimeout)
 	}
 	failed, err := f.fail(v.ask, key, err)
 	if usable {
-		return f.stale(v.later(), s, err), nil
+		return f.stale(&now, s, err), nil
 	}
 	return failed, err
 }

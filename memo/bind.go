@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"slices"
@@ -62,7 +63,19 @@ type place struct {
 // site is a store and what is known about it.
 type site struct {
 	store.Store
-	live bool // it keeps values in the process
+	live   bool              // it keeps values in the process
+	atTime store.LiveAtStore // the same store; nil if it has no such method
+}
+
+// get reads an entry at the time now, by the shortest way that there is.
+func (at *site) get(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+	if at.atTime != nil {
+		live, err := at.atTime.GetLiveAt(ctx, key, now)
+		if err != errors.ErrUnsupported {
+			return live, err
+		}
+	}
+	return store.GetLive(ctx, at.Store, key)
 }
 
 // source is what the values in it are answered from.
@@ -82,7 +95,8 @@ func newPlace(s store.Store) *place {
 }
 
 func (p *place) bind(s store.Store) {
-	p.site.Store(&site{s, store.Supports[store.LiveStore](s)})
+	at, _ := s.(store.LiveAtStore)
+	p.site.Store(&site{s, store.Supports[store.LiveStore](s), at})
 }
 
 // addPlace makes a store known to InvalidateTags.

@@ -11,8 +11,8 @@ import (
 // entry is a value with what is known about it: what is stored. One that is in
 // a store is not changed any more.
 type entry[V any] struct {
+	value V
 	header
-	value   V
 	failure string // the text of the error that is stored instead of a value
 }
 

@@ -58,11 +58,11 @@ type header struct {
 	flags      byte
 	codec      byte
 	shape      uint32
-	created    int64         // Unix nanoseconds
-	fresh      int64         // Unix nanoseconds, or 0
-	load       time.Duration // to the microsecond
+	fresh      int64 // Unix nanoseconds, or 0
 	generation version
-	stale      int64 // Unix nanoseconds
+	created    int64         // Unix nanoseconds
+	load       time.Duration // to the microsecond
+	stale      int64         // Unix nanoseconds
 	etag       string
 	tags       []tag
 	compressor byte
@@ -79,6 +79,12 @@ func (h *header) has(flag byte) bool { return h.flags&flag != 0 }
 
 // negative reports whether the payload is the text of an error.
 func (h *header) negative() bool { return h.has(flagAbsent | flagFailure) }
+
+// simplyFresh reports whether the payload is a value that is fresh at now,
+// without a tag that would have to be asked about.
+func (h *header) simplyFresh(generation version, now int64) bool {
+	return h.generation == generation && (h.fresh == 0 || now < h.fresh) && !h.has(flagAbsent|flagFailure|flagTags)
+}
 
 // after returns the time d after from as an envelope has it: 0 if that is
 // never, or not known.

@@ -66,7 +66,7 @@ func (f *Func[K, V]) joinTogether(ctx context.Context, items []*item[K, V], outc
 		case o.failure == nil && o.live == nil:
 			alone = append(alone, it)
 		default:
-			r, _ := f.join(ctx, &it.query, it.key, it.k, o)
+			r, _ := f.share(ctx, &it.query, it.key, it.k, o)
 			f.give(results, it, r)
 		}
 	}

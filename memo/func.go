@@ -28,6 +28,7 @@ type Func[K, V any] struct {
 	place       *place
 	inherited   Policy // what that of a Call inherits from
 	plain       ask    // of a call that says nothing
+	simple      bool   // an entry that is fresh is the answer, and all that a Get does
 	format      *format[V]
 	flights     *flight.Group[*outcome[V]]
 	counters    *counters
@@ -55,8 +56,8 @@ func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
 		r, err := f.lookup(ctx, op, k, nil)
 		return r.Value, err
 	}
-	// What follows does the same. A hit costs little enough that copying a
-	// Result would show.
+	// What follows does the same, but with nothing in the way of a simple hit:
+	// that costs little enough for the copying of a Result to show.
 	var none V
 	if err := f.check(ctx, op); err != nil {
 		return none, err
@@ -66,22 +67,26 @@ func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
 		r, err := f.withoutKey(ctx, &f.plain, k, err)
 		return r.Value, err
 	}
-	if err := ctx.Err(); err != nil {
-		return none, &Error{op, f.name, key, err}
+	at := f.place.site.Load()
+	var g *generation
+	var age time.Duration
+	if at != nil && ctx.Err() == nil {
+		g, age = f.generations.known(ctx, at.Store)
 	}
-	v, err := f.query(ctx, &f.plain)
-	if err != nil {
-		return none, err
+	if g == nil {
+		r, err := f.answer(ctx, &f.plain, key, k)
+		return r.Value, err
 	}
 	seen := f.flights.Mark()
-	s, err := f.look(ctx, &v, key)
-	if s.verdict == fresh && !s.entry.negative() {
-		if f.early(&v, &s.entry.header) && !f.pauses.has(&v, key, s.entry.created) {
-			f.refresh(ctx, v, key, k, s, seen, nil)
+	live, err := at.get(ctx, key, g.read.Add(age))
+	if err == nil && f.simple {
+		if e, err := store.LiveValue(live, f.format.decode); err == nil && e.simplyFresh(g.version, g.readUnix+int64(age)) {
+			f.countHit(at)
+			return e.value, nil
 		}
-		f.countHit(v.at)
-		return s.entry.value, nil
 	}
+	v := f.queryAt(&f.plain, at, g, age)
+	s, err := f.judgeRead(ctx, &v, live, err)
 	r, err := f.proceed(ctx, v, key, k, s, seen, err)
 	return r.Value, err
 }

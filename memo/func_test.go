@@ -141,7 +141,7 @@ func TestMethodsUseOneKey(t *testing.T) {
 				t.Errorf("%s of %q, want %q", c.Op, c.Keys, want)
 			}
 		}
-		if got, want := strings.Join(ops, " "), "getlive setlive getwithttl getwithttl delete"; got != want {
+		if got, want := strings.Join(ops, " "), "getliveat setlive getwithttl getwithttl delete"; got != want {
 			t.Errorf("the store was asked: %s; want: %s", got, want)
 		}
 	})

@@ -31,26 +31,26 @@ type generations struct {
 	ahead  atomic.Bool                // a read in the background is under way
 }
 
-// known returns the generation if it was read a moment ago, and the time now
-// in Unix nanoseconds. It takes one look at one clock, for all of a hit.
-func (gs *generations) known(ctx context.Context, s store.Store) (g *generation, now int64, ok bool) {
+// known returns the generation if it was read a moment ago, else nil, and its
+// age. It takes one look at one clock, for all of a hit.
+func (gs *generations) known(ctx context.Context, s store.Store) (g *generation, age time.Duration) {
 	g = gs.last.Load()
 	if g == nil {
-		return nil, 0, false
+		return nil, 0
 	}
-	age := time.Since(g.read)
+	age = time.Since(g.read)
 	if age >= generationLife {
-		return nil, 0, false
+		return nil, 0
 	}
 	if age >= generationLife/2 && gs.ahead.CompareAndSwap(false, true) {
 		gs.readAhead(ctx, s, g)
 	}
-	return g, g.readUnix + int64(age), true
+	return g, age
 }
 
 // at returns the generation as it is now.
 func (gs *generations) at(ctx context.Context, s store.Store) (*generation, error) {
-	if g, _, ok := gs.known(ctx, s); ok {
+	if g, _ := gs.known(ctx, s); g != nil {
 		return g, nil
 	}
 	return gs.read(ctx, s)

@@ -1,6 +1,9 @@
 package memo
 
-import "reflect"
+import (
+	"reflect"
+	"strconv"
+)
 
 type (
 	// Args0 is the argument of a function that has none.
@@ -57,6 +60,9 @@ func (Args3[A, B, C]) leafKey() any {
 
 // onlyLeafKey is the leafKey of a function with one argument.
 func onlyLeafKey[K any](s *keySpace, k K) (string, bool) {
+	if text, ok := any(&k).(*string); ok {
+		return s.raw(*text), true
+	}
 	if v := reflect.ValueOf(&k).Elem(); v.Kind() == reflect.String {
 		return s.raw(v.String()), true
 	}
@@ -71,6 +77,14 @@ const stackKey = 128
 // appendLeaf appends the form of a leaf. It is the encoder of its type without
 // the indirections that would move the leaf and the buffer to the heap.
 func appendLeaf[T any](b []byte, leaf *T) ([]byte, bool) {
+	switch leaf := any(leaf).(type) { // without reflection, which shows
+	case *int:
+		return strconv.AppendInt(b, int64(*leaf), 10), true
+	case *int64:
+		return strconv.AppendInt(b, *leaf, 10), true
+	case *string:
+		return appendQuoted(b, *leaf), true
+	}
 	switch v := reflect.ValueOf(leaf).Elem(); v.Kind() {
 	case reflect.Bool:
 		b, _ = encodeBool(nil, b, v)

@@ -83,7 +83,7 @@ func TestOneLoadThoughTheStoreIsSlow(t *testing.T) {
 		recorder := storetest.NewRecorder(s)
 		slow := storetest.Intercept(recorder, func(ctx context.Context, c storetest.Call, next func(context.Context) error) error {
 			err := next(ctx)
-			if c.Op == "get" || c.Op == "getlive" { // the answer is on its way for longer and longer
+			if c.Op == "get" || (c.Op == "getlive" || c.Op == "getliveat") { // the answer is on its way for longer and longer
 				time.Sleep(time.Duration(reads.Add(1)) * 100 * time.Millisecond)
 			}
 			return err
@@ -114,7 +114,7 @@ func TestStoreIsAskedOncePerLoad(t *testing.T) {
 		for k := range 100 {
 			get(t, f, k)
 		}
-		if n := recorder.Count("getlive"); n != 100 {
+		if n := recorder.Count("getliveat"); n != 100 {
 			t.Errorf("%d reads for 100 loads", n)
 		}
 	})

@@ -25,6 +25,7 @@ type query struct {
 	*ask
 	at         *site
 	generation *generation // nil if it cannot be read
+	clock      time.Time   // with the monotonic clock reading that now is of
 	now        int64       // Unix nanoseconds
 	failed     bool        // the store has, so it is not asked to store what is loaded
 	tagSeq     uint64
@@ -37,18 +38,26 @@ func (f *Func[K, V]) query(ctx context.Context, a *ask) (v query, err error) {
 	if v.at == nil {
 		return v, &Error{a.op, f.name, "", errUnbound}
 	}
-	var ok bool
-	if v.generation, v.now, ok = f.generations.known(ctx, v.at.Store); ok {
-		return v, nil
+	if g, age := f.generations.known(ctx, v.at.Store); g != nil {
+		return f.queryAt(a, v.at, g, age), nil
 	}
 	v.generation, err = f.generations.read(ctx, v.at.Store)
-	v.now = time.Now().UnixNano()
+	v.clock = time.Now()
+	v.now = v.clock.UnixNano()
 	if err != nil {
 		if f.reportStore(ctx, "get", err); f.memo.strict {
 			return v, &Error{a.op, f.name, "", err}
 		}
 	}
 	return v, nil
+}
+
+// queryAt begins a call in generation g, age after that was read.
+func (f *Func[K, V]) queryAt(a *ask, at *site, g *generation, age time.Duration) query {
+	return query{
+		ask: a, at: at, tagSeq: f.memo.tagSeq.Load(),
+		generation: g, clock: g.read.Add(age), now: g.readUnix + int64(age),
+	}
 }
 
 // sighting is what was found in the store.
@@ -65,7 +74,12 @@ func (f *Func[K, V]) look(ctx context.Context, v *query, key string) (s sighting
 	if v.generation == nil {
 		return s, nil
 	}
-	live, err := store.GetLive(ctx, v.at.Store, key)
+	live, err := v.at.get(ctx, key, v.clock)
+	return f.judgeRead(ctx, v, live, err)
+}
+
+// judgeRead judges what a store has answered, or reports its error.
+func (f *Func[K, V]) judgeRead(ctx context.Context, v *query, live *store.Live, err error) (s sighting[V], _ error) {
 	if err != nil {
 		if errors.Is(err, store.ErrNotFound) {
 			return s, nil

@@ -119,8 +119,8 @@ func sameETag(a, b *string) bool { return a == b || a != nil && b != nil && *a =
 func (f *Func[K, V]) attempts(v *query, key string, s sighting[V], background bool, load func(context.Context, bool) (*outcome[V], error)) func(context.Context, bool) (*outcome[V], error) {
 	return func(ctx context.Context, again bool) (o *outcome[V], err error) {
 		if background || s.verdict == stale && !v.refresh {
-			if now := v.later(); f.pauses.has(now, key, s.entry.created) {
-				return nil, f.pauses.last(now, key, s.entry.created)
+			if now := v.later(); f.pauses.has(&now, key, s.entry.created) {
+				return nil, f.pauses.last(&now, key, s.entry.created)
 			}
 		}
 		attempt(ctx, func() error {

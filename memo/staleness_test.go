@@ -657,7 +657,7 @@ func TestGoneForThoseWhoJoin(t *testing.T) {
 		s := newLiveStore()
 		blind := false
 		half := storetest.Intercept(s, func(ctx context.Context, c storetest.Call, next func(context.Context) error) error {
-			if blind && c.Op == "getlive" {
+			if blind && (c.Op == "getlive" || c.Op == "getliveat") {
 				return store.Errorf(c.Op, c.Key(), store.ErrUnavailable, "no answer")
 			}
 			return next(ctx)

@@ -47,13 +47,13 @@ func TestStrict(t *testing.T) {
 		wait   time.Duration
 	}{
 		"the generation":      {on: about("f:#")},
-		"the entry":           {on: func(c storetest.Call) bool { return c.Op == "get" || c.Op == "getlive" }},
+		"the entry":           {on: func(c storetest.Call) bool { return c.Op == "get" || (c.Op == "getlive" || c.Op == "getliveat") }},
 		"the fill":            {on: isSet},
 		"the tags of a hit":   {on: about("#tag:t"), stored: true},
 		"the declared tags":   {on: about("#tag:t")},
 		"the named tags":      {on: about("#tag:n"), named: true},
 		"the tags' moment":    {on: about("#tag:#"), named: true},
-		"the hit":             {on: func(c storetest.Call) bool { return c.Op == "getlive" && !ofVersions(c) }, stored: true},
+		"the hit":             {on: func(c storetest.Call) bool { return (c.Op == "getlive" || c.Op == "getliveat") && !ofVersions(c) }, stored: true},
 		"a generation, later": {on: about("f:#"), stored: true, wait: time.Minute},
 	} {
 		t.Run(what, func(t *testing.T) {

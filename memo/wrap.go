@@ -167,6 +167,7 @@ func newFunc[K, V any](m *Memo, name string, fn func(context.Context, K) (V, err
 		place:       r.place,
 		inherited:   r.policy,
 		plain:       ask{op: "get", policy: policy},
+		simple:      o.Shared && o.ETag == nil && !m.verify && policy.RefreshAhead == 0 && policy.EarlyRefresh == 0,
 		format:      newFormat(o.Codec, compression),
 		flights:     flight.NewGroup[*outcome[V]](m.scope),
 		counters:    newCounters(),

@@ -121,6 +121,19 @@ type LiveStore interface {
 	SetLive(ctx context.Context, key string, l *Live, ttl time.Duration) error
 }
 
+// LiveAtStore is a LiveStore for callers that have read the clock themselves.
+// Reading it is a good part of what a hit in memory costs, and one reading
+// then serves all who need one.
+type LiveAtStore interface {
+	LiveStore
+
+	// GetLiveAt is GetLive at the time now, which was taken by time.Now or
+	// computed from such a time, so that it has a monotonic clock reading.
+	// What expires by now is absent, but not removed. A store whose clock is
+	// not that of the process declines.
+	GetLiveAt(ctx context.Context, key string, now time.Time) (*Live, error)
+}
+
 // GetLive reads an entry. If s implements LiveStore, it calls s.GetLive.
 // Otherwise it calls s.Get and makes a Live of the bytes.
 func GetLive(ctx context.Context, s Store, key string) (*Live, error) {
@@ -138,6 +151,19 @@ func GetLive(ctx context.Context, s Store, key string) (*Live, error) {
 		return nil, err
 	}
 	return LiveBytes(b), nil
+}
+
+// GetLiveAt reads an entry at the time now. If s implements LiveAtStore, it
+// calls s.GetLiveAt. Otherwise the store reads its own clock, which is later,
+// in a call of GetLive.
+func GetLiveAt(ctx context.Context, s Store, key string, now time.Time) (*Live, error) {
+	if s, ok := s.(LiveAtStore); ok {
+		l, err := s.GetLiveAt(ctx, key, now)
+		if !declined(err) {
+			return l, err
+		}
+	}
+	return GetLive(ctx, s, key)
 }
 
 // SetLive stores an entry. If s implements LiveStore, it calls s.SetLive.

@@ -38,7 +38,7 @@ var (
 	_ CompareAndDeleteStore = (*prefixed)(nil)
 	_ TouchStore            = (*prefixed)(nil)
 	_ KeysStore             = (*prefixed)(nil)
-	_ LiveStore             = (*prefixed)(nil)
+	_ LiveAtStore           = (*prefixed)(nil)
 	_ PingStore             = (*prefixed)(nil)
 )
 
@@ -173,6 +173,15 @@ func (p *prefixed) GetLive(ctx context.Context, key string) (*Live, error) {
 		return nil, err
 	}
 	l, err := GetLive(ctx, p.s, full)
+	return l, p.rename(err)
+}
+
+func (p *prefixed) GetLiveAt(ctx context.Context, key string, now time.Time) (*Live, error) {
+	full, err := p.key("getliveat", key)
+	if err != nil {
+		return nil, err
+	}
+	l, err := GetLiveAt(ctx, p.s, full, now)
 	return l, p.rename(err)
 }
 

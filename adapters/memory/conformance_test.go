@@ -11,7 +11,7 @@ import (
 
 var abilities = []string{
 	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "Add", "CompareAndSwap",
-	"CompareAndDelete", "Touch", "Keys", "Live",
+	"CompareAndDelete", "Touch", "Keys", "Live", "LiveAt",
 }
 
 func TestConformance(t *testing.T) {

@@ -47,6 +47,9 @@ func (x *expiry) init(s *Store) {
 // now is the time of deadlines, in ns, by the monotonic clock.
 func (x *expiry) now() int64 { return int64(time.Since(x.start)) }
 
+// at is what now is at the time t.
+func (x *expiry) at(t time.Time) int64 { return int64(t.Sub(x.start)) }
+
 func (x *expiry) add(d *due) {
 	x.mu.Lock()
 	defer x.mu.Unlock()

@@ -88,7 +88,7 @@ var (
 	_ store.TouchStore            = (*Store)(nil)
 	_ store.KeysStore             = (*Store)(nil)
 	_ store.ClearStore            = (*Store)(nil)
-	_ store.LiveStore             = (*Store)(nil)
+	_ store.LiveAtStore           = (*Store)(nil)
 )
 
 // New makes an empty Store. Options that make no sense are ErrInvalid, and the

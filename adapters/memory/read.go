@@ -35,6 +35,19 @@ func (s *Store) GetLive(ctx context.Context, key string) (*store.Live, error) {
 	return e.live, err
 }
 
+// GetLiveAt implements store.LiveAtStore. It does not allocate.
+func (s *Store) GetLiveAt(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+	if ctx == nil || ctx.Err() != nil {
+		return nil, store.Check(ctx, "getliveat", key)
+	}
+	e, ok := s.cache.GetIfPresent(key)
+	if !ok || e.deadline != never && e.deadline <= s.expiry.at(now) {
+		return nil, s.miss(ctx, "getliveat", key)
+	}
+	s.counts.add(hits)
+	return e.live, nil
+}
+
 // GetMany implements store.GetManyStore. What can fail for one of the keys is
 // only to encode a live value.
 func (s *Store) GetMany(ctx context.Context, keys []string) (map[string][]byte, error) {

@@ -125,6 +125,38 @@ func (g *Group[V]) Do(ctx context.Context, r Request[V]) (value V, led bool, err
 	return o.Value, o.Led, o.Err
 }
 
+// Join is Do without the means to load: it waits only if the key is being
+// loaded already, and joined tells whether it did. It spares who joins, of whom
+// there may be many at once, the making of a Request.
+func (g *Group[V]) Join(ctx context.Context, key string, epoch uint64, patience time.Duration) (value V, joined bool, err error) {
+	c := &caller{ctx: ctx, waits: true, within: running(ctx)}
+	if err := c.within.inside(g, key); err != nil {
+		return value, true, err
+	}
+	f := g.current(c, key, epoch)
+	if f == nil {
+		return value, false, nil
+	}
+	var stop func() bool
+	c.patience, stop = alarm(patience)
+	defer stop()
+	value, err = g.wait(c, f)
+	return value, true, err
+}
+
+// current makes c a waiter of the flight of the key, if there is one that c
+// may join.
+func (g *Group[V]) current(c *caller, key string, epoch uint64) *flight[V] {
+	s := g.stripe(key)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	sl := s.slots[key]
+	if sl == nil || sl.flight == nil || c.ctx.Err() != nil || !sl.flight.join(c, epoch) {
+		return nil
+	}
+	return sl.flight
+}
+
 // Start begins to load the key for nobody in particular, unless it is being
 // loaded already, and reports whether it did. It does not wait, so Patience
 // and After mean nothing here. ctx gives the load its values alone: neither its

@@ -33,7 +33,7 @@ var (
 	_ store.TouchStore            = (*interceptor)(nil)
 	_ store.KeysStore             = (*interceptor)(nil)
 	_ store.ClearStore            = (*interceptor)(nil)
-	_ store.LiveStore             = (*interceptor)(nil)
+	_ store.LiveAtStore           = (*interceptor)(nil)
 	_ store.PingStore             = (*interceptor)(nil)
 )
 
@@ -175,6 +175,12 @@ func (w *interceptor) Clear(ctx context.Context) error {
 func (w *interceptor) GetLive(ctx context.Context, key string) (*store.Live, error) {
 	return call(ctx, w, Call{"getlive", []string{key}}, func(ctx context.Context) (*store.Live, error) {
 		return store.GetLive(ctx, w.s, key)
+	})
+}
+
+func (w *interceptor) GetLiveAt(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+	return call(ctx, w, Call{"getliveat", []string{key}}, func(ctx context.Context) (*store.Live, error) {
+		return store.GetLiveAt(ctx, w.s, key, now)
 	})
 }
 
