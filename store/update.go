@@ -1,0 +1,48 @@
+package store
+
+import (
+	"context"
+	"crypto/rand"
+	"time"
+)
+
+// Update runs commit, which changes what the entry of key is made from, such as
+// a row of a database, so that the old value is not in s afterwards. A commit
+// followed by a Delete leaves it there if the process dies in between, or if
+// the Delete fails. Update removes the entry first and holds the key, so that
+// what others load meanwhile is given to them and stored nowhere; if the
+// process dies, the hold ends after life by itself.
+//
+// commit has to end within life; its context ends a tenth before that. Its
+// error is returned, and the entry is removed all the same, as something may
+// have changed. An error of s before commit means that it was not called. One
+// afterwards is returned with that of commit, and the key stays held for the
+// rest of life.
+//
+// If s does not implement LeaseStore, the error matches errors.ErrUnsupported,
+// and commit was not called.
+func Update(ctx context.Context, s Store, key string, life time.Duration, commit func(context.Context) error) (err error) {
+	token := rand.Text()
+	began := time.Now()
+	if err := Hold(ctx, s, key, token, life); err != nil {
+		return err
+	}
+	defer func() { // also if commit panics, or ctx has ended
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), life)
+		defer cancel()
+		if released := Release(ctx, s, key, token); released != nil {
+			err = joinErrors(append(asList(err), released))
+		}
+	}()
+	during, cancel := context.WithDeadline(ctx, began.Add(life-life/10))
+	defer cancel()
+	return commit(during)
+}
+
+// asList returns no error, or the only one.
+func asList(err error) []error {
+	if err == nil {
+		return nil
+	}
+	return []error{err}
+}
