@@ -14,7 +14,7 @@ import (
 
 // An ability is an extension interface of package store.
 type ability struct {
-	name     string // the interface's name without "Store", which is its method's (Live: GetLive and SetLive)
+	name     string // the interface's name without "Store", which is its method's (Live and Lease have more than one)
 	supports func(store.Store) bool
 	// call calls the method in a way that does no harm. It returns errNoMethod
 	// if the store has none, and the method may decline.
@@ -50,6 +50,12 @@ var abilities = []ability{
 	}, true},
 	{"GetWithTTL", store.Supports[store.GetWithTTLStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.GetWithTTLStore) error { _, _, err := s.GetWithTTL(ctx, probeKey); return err })
+	}, true},
+	{"GetManyWithTTL", store.Supports[store.GetManyWithTTLStore], func(ctx context.Context, s store.Store) error {
+		return as(s, func(s store.GetManyWithTTLStore) error {
+			_, err := s.GetManyWithTTL(ctx, []string{probeKey})
+			return err
+		})
 	}, true},
 	{"Add", store.Supports[store.AddStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.AddStore) error {
@@ -89,6 +95,16 @@ var abilities = []ability{
 	{"LiveAt", store.Supports[store.LiveAtStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.LiveAtStore) error { _, err := s.GetLiveAt(ctx, probeKey, time.Now()); return err })
 	}, true},
+	{"Watch", store.Supports[store.WatchStore], func(ctx context.Context, s store.Store) error {
+		return as(s, func(s store.WatchStore) error {
+			ctx, cancel := context.WithCancel(ctx)
+			defer cancel()
+			return s.Watch(ctx, deaf{})
+		})
+	}, false},
+	{"Lease", store.Supports[store.LeaseStore], func(ctx context.Context, s store.Store) error {
+		return as(s, func(s store.LeaseStore) error { return s.Abandon(ctx, probeKey, "probe") })
+	}, false},
 	{"Ping", store.Supports[store.PingStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.PingStore) error { return s.Ping(ctx) })
 	}, true},

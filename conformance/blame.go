@@ -137,6 +137,8 @@ func show(value any) string {
 		return showBytes(v.value) + ", " + showLeft(v.ttl)
 	case map[string][]byte:
 		return showMap(v)
+	case map[string]store.Entry:
+		return showEntries(v)
 	case map[string]string:
 		return showMap(v)
 	case []string:
@@ -146,6 +148,14 @@ func show(value any) string {
 			return "nil"
 		}
 		return "a Live" // asking for its bytes might encode it
+	case store.Lookup:
+		switch {
+		case v == store.Lookup{}:
+			return ""
+		case v.Lease == store.LeaseNone:
+			return "a Lookup with " + show(v.Live) + ", " + showLeft(v.TTL)
+		}
+		return "a Lookup that says " + v.Lease.String() + ", " + showLeft(v.TTL)
 	case nil:
 		return ""
 	}
@@ -178,13 +188,22 @@ func showMap[V string | []byte](m map[string]V) string {
 	return b.String()
 }
 
+// showEntries is showMap with times to live.
+func showEntries(m map[string]store.Entry) string {
+	shown := make(map[string]string, len(m))
+	for key, e := range m {
+		shown[key] = string(e.Value) + " for " + showLeft(e.TTL)
+	}
+	return showMap(shown)
+}
+
 // showDifference tells how far a result of several keys is from what is
 // wanted, as both may be too many to be shown.
 func showDifference(got, want any) string {
 	var missing, unwanted, different []string
 	switch want := want.(type) {
 	case map[string]string:
-		got, _ := got.(map[string][]byte)
+		got, _ := valuesOf(got)
 		for key, value := range want {
 			if b, ok := got[key]; !ok {
 				missing = append(missing, key)

@@ -110,6 +110,15 @@ func (c *client) GetWithTTL(key string) *outcome {
 	})
 }
 
+func (c *client) GetManyWithTTL(keys ...string) *outcome {
+	return c.ability("GetManyWithTTL", "", quoteAll(keys), func() (any, error) {
+		if c.way == byMethod {
+			return c.s.(store.GetManyWithTTLStore).GetManyWithTTL(c.ctx, keys)
+		}
+		return store.GetManyWithTTL(c.ctx, c.s, keys)
+	})
+}
+
 func (c *client) Add(key, value string, ttl time.Duration) *outcome {
 	return c.addBytes(key, []byte(value), ttl)
 }
@@ -218,6 +227,78 @@ func (c *client) SetLive(key string, l *store.Live, ttl time.Duration) *outcome 
 	})
 }
 
+func (c *client) Watch(w store.Watcher) *outcome {
+	return c.ability("Watch", "", "a Watcher", func() (any, error) {
+		if c.way == byMethod {
+			return nil, c.s.(store.WatchStore).Watch(c.ctx, w)
+		}
+		return nil, store.Watch(c.ctx, c.s, w)
+	})
+}
+
+func (c *client) GetOrLease(key, token string, life time.Duration, despite *store.Live) *outcome {
+	args := leasing(key, token, life)
+	if despite != nil {
+		args += ", despite a Live"
+	}
+	return c.ability("GetOrLease", key, args, func() (any, error) {
+		if c.way == byMethod {
+			return c.s.(store.LeaseStore).GetOrLease(c.ctx, key, token, life, despite)
+		}
+		return store.GetOrLease(c.ctx, c.s, key, token, life, despite)
+	})
+}
+
+func (c *client) Fill(key, token, value string, ttl time.Duration) *outcome {
+	return c.fillLive(key, token, store.LiveBytes([]byte(value)), ttl)
+}
+
+// fillLive is Fill for cases that mind which Live it is.
+func (c *client) fillLive(key, token string, l *store.Live, ttl time.Duration) *outcome {
+	return c.ability("Fill", key, quote(key)+", "+quote(token)+", a Live, "+showTTL(ttl), func() (any, error) {
+		if c.way == byMethod {
+			return c.s.(store.LeaseStore).Fill(c.ctx, key, token, l, ttl)
+		}
+		return store.Fill(c.ctx, c.s, key, token, l, ttl)
+	})
+}
+
+func (c *client) RenewLease(key, token string, life time.Duration) *outcome {
+	return c.ability("RenewLease", key, leasing(key, token, life), func() (any, error) {
+		if c.way == byMethod {
+			return c.s.(store.LeaseStore).RenewLease(c.ctx, key, token, life)
+		}
+		return store.RenewLease(c.ctx, c.s, key, token, life)
+	})
+}
+
+func (c *client) Abandon(key, token string) *outcome {
+	return c.ability("Abandon", key, quote(key)+", "+quote(token), func() (any, error) {
+		if c.way == byMethod {
+			return nil, c.s.(store.LeaseStore).Abandon(c.ctx, key, token)
+		}
+		return nil, store.Abandon(c.ctx, c.s, key, token)
+	})
+}
+
+func (c *client) Hold(key, token string, life time.Duration) *outcome {
+	return c.ability("Hold", key, leasing(key, token, life), func() (any, error) {
+		if c.way == byMethod {
+			return nil, c.s.(store.LeaseStore).Hold(c.ctx, key, token, life)
+		}
+		return nil, store.Hold(c.ctx, c.s, key, token, life)
+	})
+}
+
+func (c *client) Release(key, token string) *outcome {
+	return c.ability("Release", key, quote(key)+", "+quote(token), func() (any, error) {
+		if c.way == byMethod {
+			return nil, c.s.(store.LeaseStore).Release(c.ctx, key, token)
+		}
+		return nil, store.Release(c.ctx, c.s, key, token)
+	})
+}
+
 func (c *client) Ping() *outcome {
 	return c.ability("Ping", "", "", func() (any, error) {
 		if c.way == byMethod {
@@ -233,6 +314,10 @@ func (c *client) Close() *outcome {
 
 func writing(key string, value []byte, ttl time.Duration) string {
 	return quote(key) + ", " + showBytes(value) + ", " + showTTL(ttl)
+}
+
+func leasing(key, token string, life time.Duration) string {
+	return quote(key) + ", " + quote(token) + ", " + life.String()
 }
 
 func showItems(items []store.Item) string {

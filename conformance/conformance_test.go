@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ func TestReference(t *testing.T) {
 			r.backend, r.maxValue = b, faultMaxValue
 			return r
 		}
-		run(t, limited, Options{Want: all, Bubble: true, Reopen: reopen, MaxValue: faultMaxValue, Fault: b.fault()}, 7) // six Unsupported, Live/NeverEncodes
+		run(t, limited, Options{Want: all, Bubble: true, Reopen: reopen, MaxValue: faultMaxValue, Fault: b.fault()}, 9) // eight Unsupported, Live/NeverEncodes
 	})
 	t.Run("real time", func(t *testing.T) {
 		run(t, open, Options{Want: all, Reopen: reopen}, -1)
@@ -36,9 +37,19 @@ func TestReference(t *testing.T) {
 			r := newReference()
 			r.now = clock.now
 			r.ownClock = true
+			clock.eachTime(r.sweep)
 			return r
 		}
 		run(t, ticking, Options{Want: without(all, "LiveAt"), Reopen: reopen, Advance: clock.advance}, -1)
+	})
+	t.Run("watched from afar", func(t *testing.T) {
+		remote := func(*testing.T) store.Store {
+			r := newReference()
+			r.afar = true
+			return r
+		}
+		run(t, remote, Options{Want: all, Bubble: true, Reopen: reopen}, -1)
+		run(t, remote, Options{Want: all, Reopen: reopen}, -1)
 	})
 	t.Run("bare", func(t *testing.T) {
 		bare := func(t *testing.T) store.Store { return storetest.Bare(open(t)) }
@@ -94,12 +105,20 @@ func TestReference(t *testing.T) {
 		silent := func(*testing.T) store.Store {
 			f := newFaulty(newReference(), nil)
 			f.decline("GetWithTTL")
+			f.decline("GetManyWithTTL")
 			f.ttl = func(ctx context.Context, key string) (time.Duration, error) {
 				left, err := f.ref.TTL(ctx, key)
 				if err == nil {
 					left = store.UnknownTTL
 				}
 				return left, err
+			}
+			f.lease = func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+				found, err := f.ref.GetOrLease(ctx, key, token, life, despite)
+				if found.Live != nil {
+					found.TTL = store.UnknownTTL
+				}
+				return found, err
 			}
 			return f
 		}
@@ -137,8 +156,9 @@ func without(names []string, name string) []string {
 
 // A fakeClock stands still but when it is advanced.
 type fakeClock struct {
-	mu sync.Mutex
-	d  time.Duration
+	mu    sync.Mutex
+	d     time.Duration
+	moved []func()
 }
 
 func (c *fakeClock) now() time.Time {
@@ -149,6 +169,17 @@ func (c *fakeClock) now() time.Time {
 
 func (c *fakeClock) advance(d time.Duration) {
 	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.d += d
+	moved := slices.Clone(c.moved)
+	c.mu.Unlock()
+	for _, f := range moved {
+		f()
+	}
+}
+
+// eachTime has f called when the clock was advanced.
+func (c *fakeClock) eachTime(f func()) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.moved = append(c.moved, f)
 }

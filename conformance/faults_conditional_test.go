@@ -44,6 +44,10 @@ func halfDone(name string) func(f *faulty) {
 			}
 		case "Clear":
 			f.clear = func(ctx context.Context) error { return harm(ctx, "k") }
+		case "Watch":
+			f.watch = func(ctx context.Context, _ store.Watcher) error { return harm(ctx, "k") }
+		case "Lease":
+			f.hold = func(ctx context.Context, key, _ string, _ time.Duration) error { return harm(ctx, key) }
 		}
 	}
 }

@@ -26,6 +26,7 @@ type faulty struct {
 	setMany    func(ctx context.Context, items []store.Item) error
 	deleteMany func(ctx context.Context, keys []string) error
 	getWithTTL func(ctx context.Context, key string) ([]byte, time.Duration, error)
+	getEntries func(ctx context.Context, keys []string) (map[string]store.Entry, error)
 	add        func(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error)
 	swap       func(ctx context.Context, key string, old, new []byte, ttl time.Duration) (bool, error)
 	remove     func(ctx context.Context, key string, old []byte) (bool, error)
@@ -35,6 +36,13 @@ type faulty struct {
 	getLive    func(ctx context.Context, key string) (*store.Live, error)
 	getLiveAt  func(ctx context.Context, key string, now time.Time) (*store.Live, error)
 	setLive    func(ctx context.Context, key string, l *store.Live, ttl time.Duration) error
+	watch      func(ctx context.Context, w store.Watcher) error
+	lease      func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error)
+	fill       func(ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error)
+	renew      func(ctx context.Context, key, token string, life time.Duration) (bool, error)
+	abandon    func(ctx context.Context, key, token string) error
+	hold       func(ctx context.Context, key, token string, life time.Duration) error
+	release    func(ctx context.Context, key, token string) error
 	ping       func(ctx context.Context) error
 	close      func() error
 }
@@ -43,8 +51,9 @@ type faulty struct {
 func newFaulty(r *reference, b *backend) *faulty {
 	r.backend = b
 	return &faulty{
-		r, b, nil, r.Get, r.Set, r.Delete, r.TTL, r.GetMany, r.SetMany, r.DeleteMany, r.GetWithTTL, r.Add, r.CompareAndSwap, r.CompareAndDelete,
-		r.Touch, r.Keys, r.Clear, r.GetLive, r.GetLiveAt, r.SetLive, r.Ping, r.Close,
+		r, b, nil, r.Get, r.Set, r.Delete, r.TTL, r.GetMany, r.SetMany, r.DeleteMany, r.GetWithTTL, r.GetManyWithTTL, r.Add, r.CompareAndSwap, r.CompareAndDelete,
+		r.Touch, r.Keys, r.Clear, r.GetLive, r.GetLiveAt, r.SetLive,
+		r.Watch, r.GetOrLease, r.Fill, r.RenewLease, r.Abandon, r.Hold, r.Release, r.Ping, r.Close,
 	}
 }
 
@@ -67,6 +76,10 @@ func (f *faulty) DeleteMany(ctx context.Context, keys []string) error { return f
 
 func (f *faulty) GetWithTTL(ctx context.Context, key string) ([]byte, time.Duration, error) {
 	return f.getWithTTL(ctx, key)
+}
+
+func (f *faulty) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	return f.getEntries(ctx, keys)
 }
 
 func (f *faulty) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
@@ -100,6 +113,32 @@ func (f *faulty) GetLiveAt(ctx context.Context, key string, now time.Time) (*sto
 
 func (f *faulty) SetLive(ctx context.Context, key string, l *store.Live, ttl time.Duration) error {
 	return f.setLive(ctx, key, l, ttl)
+}
+
+func (f *faulty) Watch(ctx context.Context, w store.Watcher) error { return f.watch(ctx, w) }
+
+func (f *faulty) GetOrLease(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+	return f.lease(ctx, key, token, life, despite)
+}
+
+func (f *faulty) Fill(ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+	return f.fill(ctx, key, token, l, ttl)
+}
+
+func (f *faulty) RenewLease(ctx context.Context, key, token string, life time.Duration) (bool, error) {
+	return f.renew(ctx, key, token, life)
+}
+
+func (f *faulty) Abandon(ctx context.Context, key, token string) error {
+	return f.abandon(ctx, key, token)
+}
+
+func (f *faulty) Hold(ctx context.Context, key, token string, life time.Duration) error {
+	return f.hold(ctx, key, token, life)
+}
+
+func (f *faulty) Release(ctx context.Context, key, token string) error {
+	return f.release(ctx, key, token)
 }
 func (f *faulty) Ping(ctx context.Context) error { return f.ping(ctx) }
 func (f *faulty) Close() error                   { return f.close() }
@@ -170,6 +209,18 @@ func (f *faulty) mapTTL(change func(time.Duration) time.Duration) {
 	f.setLive = func(ctx context.Context, key string, l *store.Live, ttl time.Duration) error {
 		return g.setLive(ctx, key, l, change(ttl))
 	}
+	f.fill = func(ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+		return g.fill(ctx, key, token, l, change(ttl))
+	}
+	f.lease = func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+		return g.lease(ctx, key, token, change(life), despite)
+	}
+	f.renew = func(ctx context.Context, key, token string, life time.Duration) (bool, error) {
+		return g.renew(ctx, key, token, change(life))
+	}
+	f.hold = func(ctx context.Context, key, token string, life time.Duration) error {
+		return g.hold(ctx, key, token, change(life))
+	}
 }
 
 // mapErrors changes what Get, Set and the like return as an error.
@@ -201,6 +252,8 @@ func (f *faulty) decline(name string) {
 		f.deleteMany = func(context.Context, []string) error { return no }
 	case "GetWithTTL":
 		f.getWithTTL = func(context.Context, string) ([]byte, time.Duration, error) { return nil, 0, no }
+	case "GetManyWithTTL":
+		f.getEntries = func(context.Context, []string) (map[string]store.Entry, error) { return nil, no }
 	case "Add":
 		f.add = func(context.Context, string, []byte, time.Duration) (bool, error) { return false, no }
 	case "CompareAndSwap":
@@ -220,6 +273,17 @@ func (f *faulty) decline(name string) {
 		f.setLive = func(context.Context, string, *store.Live, time.Duration) error { return no }
 	case "LiveAt":
 		f.getLiveAt = func(context.Context, string, time.Time) (*store.Live, error) { return nil, no }
+	case "Watch":
+		f.watch = func(context.Context, store.Watcher) error { return no }
+	case "Lease":
+		f.lease = func(context.Context, string, string, time.Duration, *store.Live) (store.Lookup, error) {
+			return store.Lookup{}, no
+		}
+		f.fill = func(context.Context, string, string, *store.Live, time.Duration) (bool, error) { return false, no }
+		f.renew = func(context.Context, string, string, time.Duration) (bool, error) { return false, no }
+		f.abandon = func(context.Context, string, string) error { return no }
+		f.hold = func(context.Context, string, string, time.Duration) error { return no }
+		f.release = func(context.Context, string, string) error { return no }
 	case "Ping":
 		f.ping = func(context.Context) error { return no }
 	}

@@ -28,6 +28,7 @@ var modelOps = []modelOp{
 		delete(m.entries, second)
 	}},
 	{"GetWithTTL", (*model).getWithTTL},
+	{"GetManyWithTTL", (*model).getManyWithTTL},
 	{"Add", (*model).add},
 	{"CompareAndSwap", (*model).swap},
 	{"CompareAndDelete", (*model).remove},
@@ -96,10 +97,24 @@ func (m *model) setMany(c *client) {
 
 func (m *model) getWithTTL(c *client) {
 	key := m.key()
-	o := c.GetWithTTL(key)
+	m.readWithTTL(c.GetWithTTL(key), key)
+}
+
+func (m *model) readWithTTL(o *outcome, key string) {
 	m.read(o, key)
 	if o.err == nil {
 		o.lasts(m.entries[key].written, m.entries[key].ttl)
+	}
+}
+
+func (m *model) getManyWithTTL(c *client) {
+	keys := []string{m.key(), m.key(), m.key()}
+	o := c.GetManyWithTTL(keys...).ok()
+	if len(o.value.(map[string]store.Entry)) > len(keys) {
+		o.wanted("at most %d entries", len(keys))
+	}
+	for _, key := range keys {
+		m.readWithTTL(o.of(key), key)
 	}
 }
 

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"context"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -12,33 +13,51 @@ type method struct {
 	ability string // "" for a method of Store
 	keyed   bool   // it concerns a key
 	call    func(c *client, key string) *outcome
+	later   bool // it reaches the backend after it has returned, and works while that is away
 }
 
 const longTTL = 6 * time.Hour
 
 var methods = []method{
-	{"", true, func(c *client, key string) *outcome { return c.Get(key) }},
-	{"", true, func(c *client, key string) *outcome { return c.Set(key, "new", longTTL) }},
-	{"", true, func(c *client, key string) *outcome { return c.Delete(key) }},
-	{"", true, func(c *client, key string) *outcome { return c.TTL(key) }},
-	{"GetMany", true, func(c *client, key string) *outcome { return c.GetMany("other", key) }},
-	{"SetMany", true, func(c *client, key string) *outcome {
+	{keyed: true, call: func(c *client, key string) *outcome { return c.Get(key) }},
+	{keyed: true, call: func(c *client, key string) *outcome { return c.Set(key, "new", longTTL) }},
+	{keyed: true, call: func(c *client, key string) *outcome { return c.Delete(key) }},
+	{keyed: true, call: func(c *client, key string) *outcome { return c.TTL(key) }},
+	{ability: "GetMany", keyed: true, call: func(c *client, key string) *outcome { return c.GetMany("other", key) }},
+	{ability: "SetMany", keyed: true, call: func(c *client, key string) *outcome {
 		return c.SetMany(store.Item{Key: "other", Value: []byte("new"), TTL: longTTL}, store.Item{Key: key, Value: []byte("new"), TTL: longTTL})
 	}},
-	{"DeleteMany", true, func(c *client, key string) *outcome { return c.DeleteMany("other", key) }},
-	{"GetWithTTL", true, func(c *client, key string) *outcome { return c.GetWithTTL(key) }},
-	{"Add", true, func(c *client, key string) *outcome { return c.Add(key, "new", longTTL) }},
-	{"CompareAndSwap", true, func(c *client, key string) *outcome {
+	{ability: "DeleteMany", keyed: true, call: func(c *client, key string) *outcome { return c.DeleteMany("other", key) }},
+	{ability: "GetWithTTL", keyed: true, call: func(c *client, key string) *outcome { return c.GetWithTTL(key) }},
+	{ability: "GetManyWithTTL", keyed: true, call: func(c *client, key string) *outcome { return c.GetManyWithTTL("other", key) }},
+	{ability: "Add", keyed: true, call: func(c *client, key string) *outcome { return c.Add(key, "new", longTTL) }},
+	{ability: "CompareAndSwap", keyed: true, call: func(c *client, key string) *outcome {
 		return c.CompareAndSwap(key, []byte("old"), []byte("new"), longTTL)
 	}},
-	{"CompareAndDelete", true, func(c *client, key string) *outcome { return c.CompareAndDelete(key, []byte("old")) }},
-	{"Touch", true, func(c *client, key string) *outcome { return c.Touch(key, longTTL/2) }},
-	{"Live", true, func(c *client, key string) *outcome { return c.GetLive(key) }},
-	{"Live", true, func(c *client, key string) *outcome { return c.SetLive(key, store.LiveBytes([]byte("new")), longTTL) }},
-	{"LiveAt", true, func(c *client, key string) *outcome { return c.GetLiveAt(key, time.Now()) }},
-	{"Keys", false, func(c *client, _ string) *outcome { return c.Keys("", nil) }},
-	{"Clear", false, func(c *client, _ string) *outcome { return c.Clear() }},
-	{"Ping", false, func(c *client, _ string) *outcome { return c.Ping() }},
+	{ability: "CompareAndDelete", keyed: true, call: func(c *client, key string) *outcome { return c.CompareAndDelete(key, []byte("old")) }},
+	{ability: "Touch", keyed: true, call: func(c *client, key string) *outcome { return c.Touch(key, longTTL/2) }},
+	{ability: "Live", keyed: true, call: func(c *client, key string) *outcome { return c.GetLive(key) }},
+	{ability: "Live", keyed: true, call: func(c *client, key string) *outcome { return c.SetLive(key, store.LiveBytes([]byte("new")), longTTL) }},
+	{ability: "LiveAt", keyed: true, call: func(c *client, key string) *outcome { return c.GetLiveAt(key, time.Now()) }},
+	{ability: "Keys", call: func(c *client, _ string) *outcome { return c.Keys("", nil) }},
+	{ability: "Clear", call: func(c *client, _ string) *outcome { return c.Clear() }},
+	{ability: "Watch", later: true, call: func(c *client, _ string) *outcome {
+		if c.ctx == nil {
+			return c.Watch(deaf{})
+		}
+		ctx, cancel := context.WithCancel(c.ctx)
+		defer cancel()
+		return c.with(ctx).Watch(deaf{})
+	}},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome {
+		return c.GetOrLease(key, "token", longTTL, store.LiveBytes([]byte("old")))
+	}},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.RenewLease(key, "token", longTTL) }},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Fill(key, "token", "new", longTTL) }},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Abandon(key, "token") }},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Hold(key, "token", longTTL) }},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Release(key, "token") }},
+	{ability: "Ping", call: func(c *client, _ string) *outcome { return c.Ping() }},
 }
 
 // everyMethod calls try for each method of the contract that the store has,
@@ -52,13 +71,15 @@ func (t *trial) everyMethod(try func(c *client, m method)) {
 	}
 }
 
-// everyMethodAtOnce is everyMethod for calls that take long: some are made at a
-// time.
+// everyMethodAtOnce is everyMethod for calls that take long, as the backend is
+// away: some are made at a time.
 func (t *trial) everyMethodAtOnce(try func(c *client, m method)) {
 	const atOnce = 8
 	var calls []func()
 	t.everyMethod(func(c *client, m method) {
-		calls = append(calls, func() { try(c, m) })
+		if !m.later {
+			calls = append(calls, func() { try(c, m) })
+		}
 	})
 	t.parallel(atOnce, func(i int) {
 		for ; i < len(calls); i += atOnce {
@@ -116,4 +137,47 @@ func (t *trial) writers() (writers []writer) {
 		}
 	}
 	return writers
+}
+
+// A change is a way in which the contract has an entry written or removed.
+type change struct {
+	ability  string
+	onOld    bool // it works where the value is "old"
+	onAbsent bool // it works where nothing is
+	way      way
+	call     func(c *client, key string) *outcome
+}
+
+// make makes the change.
+func (ch change) make(c *client, key string) *outcome { return ch.call(c.by(ch.way), key).ok() }
+
+var allChanges = []change{
+	{onOld: true, onAbsent: true, call: func(c *client, key string) *outcome { return c.Set(key, "new", longTTL) }},
+	{onOld: true, onAbsent: true, call: (*client).Delete},
+	{ability: "SetMany", onOld: true, onAbsent: true, call: func(c *client, key string) *outcome {
+		return c.SetMany(store.Item{Key: key, Value: []byte("new"), TTL: longTTL}, store.Item{Key: "beside", Value: []byte("new"), TTL: longTTL})
+	}},
+	{ability: "DeleteMany", onOld: true, onAbsent: true, call: func(c *client, key string) *outcome { return c.DeleteMany("beside", key) }},
+	{ability: "Add", onAbsent: true, call: func(c *client, key string) *outcome { return c.Add(key, "new", longTTL).is(true) }},
+	{ability: "CompareAndSwap", onOld: true, call: func(c *client, key string) *outcome {
+		return c.CompareAndSwap(key, []byte("old"), []byte("new"), longTTL).is(true)
+	}},
+	{ability: "CompareAndDelete", onOld: true, call: func(c *client, key string) *outcome {
+		return c.CompareAndDelete(key, []byte("old")).is(true)
+	}},
+	{ability: "Live", onOld: true, onAbsent: true, call: func(c *client, key string) *outcome {
+		return c.SetLive(key, store.LiveBytes([]byte("new")), longTTL)
+	}},
+}
+
+// changes are the ways in which this store can be changed, but for Clear and
+// what needs a lease.
+func (t *trial) changes() (changes []change) {
+	for _, ch := range allChanges {
+		ways, _ := t.suite.ways(testCase{ability: ch.ability, needs: always})
+		for _, ch.way = range ways {
+			changes = append(changes, ch)
+		}
+	}
+	return changes
 }

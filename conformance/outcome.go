@@ -159,7 +159,7 @@ func (o *outcome) fails(kind error) *outcome {
 		o.wanted("a *store.Error with Op %q, not %q", o.op, e.Op)
 	case o.key != "" && e.Key != o.key:
 		o.wanted("a *store.Error with Key %s, not %s", quote(o.key), quote(e.Key))
-	case !isNothing(o.value) && o.op != "getmany" && o.op != "keys":
+	case !isNothing(o.value) && o.op != "getmany" && o.op != "getmanywithttl" && o.op != "keys":
 		o.wanted("no result beside the error")
 	}
 	return o
@@ -175,15 +175,16 @@ func (o *outcome) nothing() *outcome {
 
 // fallbacks are the methods that a function calls where its own is missing.
 var fallbacks = map[string][]string{
-	"getmany":    {"get"},
-	"setmany":    {"set"},
-	"deletemany": {"delete"},
-	"getwithttl": {"get", "ttl"},
-	"getlive":    {"get"},
-	"getliveat":  {"getlive", "get"},
-	"setlive":    {"set"},
-	"clear":      {"keys", "deletemany", "delete"},
-	"ping":       {"get"},
+	"getmany":        {"get"},
+	"setmany":        {"set"},
+	"deletemany":     {"delete"},
+	"getwithttl":     {"get", "ttl"},
+	"getmanywithttl": {"getwithttl", "get", "ttl"},
+	"getlive":        {"get"},
+	"getliveat":      {"getlive", "get"},
+	"setlive":        {"set"},
+	"clear":          {"keys", "deletemany", "delete"},
+	"ping":           {"get"},
 }
 
 // ops are the Ops that an error of the call may name.
@@ -194,9 +195,10 @@ func (o *outcome) ops() []string {
 	return append([]string{o.op}, fallbacks[o.op]...)
 }
 
-// lasts checks an answer of TTL, or of GetWithTTL, for the entry that the call
-// written wrote with this ttl: never more than the truth, and not less than
-// time and the store's step account for.
+// lasts checks an answer of TTL, of GetWithTTL or of GetOrLease, or a part of
+// one of GetManyWithTTL, for the entry that the call written wrote with this
+// ttl: never more than the truth, and not less than time and the store's step
+// account for.
 func (o *outcome) lasts(written *outcome, ttl time.Duration) *outcome {
 	switch {
 	case o.late(written, ttl):
@@ -205,13 +207,16 @@ func (o *outcome) lasts(written *outcome, ttl time.Duration) *outcome {
 		o.wanted("the time that is left of %s", showTTL(ttl))
 	}
 	got, ok := o.value.(time.Duration)
-	if r, both := o.value.(valueAndTTL); both {
-		got, ok = r.ttl, true
+	switch v := o.value.(type) {
+	case valueAndTTL:
+		got, ok = v.ttl, true
+	case store.Lookup:
+		got, ok = v.TTL, true
 	}
 	s := o.t.suite
 	switch life := s.life(ttl); {
 	case !ok:
-		panic("conformance: lasts is for TTL and GetWithTTL")
+		panic("conformance: lasts is for TTL, GetWithTTL and GetOrLease")
 	case !s.knowsTTL:
 		if got != store.UnknownTTL {
 			o.wanted("UnknownTTL, as this store answered to the first TTL it was asked")
@@ -233,6 +238,19 @@ func (o *outcome) lasts(written *outcome, ttl time.Duration) *outcome {
 		}
 	}
 	return o
+}
+
+// of is the part of an answer of GetManyWithTTL that concerns a key, as if
+// GetWithTTL had answered it.
+func (o *outcome) of(key string) *outcome {
+	o.ok()
+	one := *o
+	one.text += "[" + quote(key) + "]"
+	one.value, one.err = nil, store.ErrNotFound
+	if e, ok := o.value.(map[string]store.Entry)[key]; ok {
+		one.value, one.err = valueAndTTL{e.Value, e.TTL}, nil
+	}
+	return &one
 }
 
 // bytes is the value that a read returned, to be scribbled on.
@@ -262,12 +280,31 @@ func isNothing(value any) bool {
 		return !v
 	case map[string][]byte:
 		return len(v) == 0
+	case map[string]store.Entry:
+		return len(v) == 0
 	case []string:
 		return len(v) == 0
 	case *store.Live:
 		return v == nil
+	case store.Lookup:
+		return v == store.Lookup{}
 	}
 	return false
+}
+
+// valuesOf is the values that a read of several keys has returned.
+func valuesOf(result any) (values map[string][]byte, ok bool) {
+	switch m := result.(type) {
+	case map[string][]byte:
+		return m, true
+	case map[string]store.Entry:
+		values = make(map[string][]byte, len(m))
+		for key, e := range m {
+			values[key] = e.Value
+		}
+		return values, true
+	}
+	return nil, false
 }
 
 func equal(got, want any) bool {
@@ -286,7 +323,7 @@ func equal(got, want any) bool {
 		b, ok := got.([]byte)
 		return ok && bytes.Equal(b, want)
 	case map[string]string:
-		m, ok := got.(map[string][]byte)
+		m, ok := valuesOf(got)
 		if !ok || len(m) != len(want) {
 			return false
 		}

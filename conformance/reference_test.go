@@ -25,6 +25,9 @@ type reference struct {
 	defaultTTL time.Duration
 	maxValue   int      // 0: no limit
 	backend    *backend // nil: cannot be broken
+	leases     map[string]lease
+	watchers   map[*told]bool
+	afar       bool // what is told arrives later, and is proven by time
 }
 
 type entry struct {
@@ -33,7 +36,10 @@ type entry struct {
 }
 
 func newReference() *reference {
-	return &reference{mu: new(sync.Mutex), entries: make(map[string]entry), closed: new(bool), now: time.Now, defaultTTL: store.Forever}
+	return &reference{
+		mu: new(sync.Mutex), entries: make(map[string]entry), closed: new(bool), now: time.Now, defaultTTL: store.Forever,
+		leases: make(map[string]lease), watchers: make(map[*told]bool),
+	}
 }
 
 // second is another handle on the same data, with a life of its own.
@@ -48,6 +54,7 @@ var (
 	_ store.SetManyStore          = (*reference)(nil)
 	_ store.DeleteManyStore       = (*reference)(nil)
 	_ store.GetWithTTLStore       = (*reference)(nil)
+	_ store.GetManyWithTTLStore   = (*reference)(nil)
 	_ store.AddStore              = (*reference)(nil)
 	_ store.CompareAndSwapStore   = (*reference)(nil)
 	_ store.CompareAndDeleteStore = (*reference)(nil)
@@ -56,6 +63,8 @@ var (
 	_ store.ClearStore            = (*reference)(nil)
 	_ store.LiveStore             = (*reference)(nil)
 	_ store.PingStore             = (*reference)(nil)
+	_ store.WatchStore            = (*reference)(nil)
+	_ store.LeaseStore            = (*reference)(nil)
 )
 
 // begin checks the arguments and locks.
@@ -89,21 +98,38 @@ func (r *reference) beginWrite(ctx context.Context, op, key string, ttl time.Dur
 func (r *reference) find(key string) (entry, bool) {
 	e, ok := r.entries[key]
 	if ok && !e.expires.IsZero() && !r.now().Before(e.expires) {
-		delete(r.entries, key)
+		r.drop(key)
 		return entry{}, false
 	}
 	return e, ok
+}
+
+// drop removes the entry, if there is one, and leaves the lease.
+func (r *reference) drop(key string) {
+	if _, ok := r.entries[key]; ok {
+		delete(r.entries, key)
+		r.tell(func(w store.Watcher) { w.Invalidate(key) })
+	}
+}
+
+// remove is Delete.
+func (r *reference) remove(key string) {
+	delete(r.leases, key)
+	r.drop(key)
 }
 
 // put stores an entry. If it is too large there is none afterwards.
 func (r *reference) put(op, key string, l *store.Live, ttl time.Duration) error {
 	if r.maxValue > 0 {
 		if b, err := l.Bytes(); err == nil && len(b) > r.maxValue {
-			delete(r.entries, key)
+			r.remove(key)
 			return store.Errorf(op, key, store.ErrTooLarge, "%d bytes are more than %d", len(b), r.maxValue)
 		}
 	}
+	delete(r.leases, key)
 	r.entries[key] = entry{l, r.deadline(ttl)}
+	r.tell(func(w store.Watcher) { w.Invalidate(key) })
+	r.sweepAfter(r.entries[key])
 	return nil
 }
 
@@ -160,7 +186,7 @@ func (r *reference) Delete(ctx context.Context, key string) error {
 		return err
 	}
 	defer r.mu.Unlock()
-	delete(r.entries, key)
+	r.remove(key)
 	return nil
 }
 
@@ -213,7 +239,7 @@ func (r *reference) DeleteMany(ctx context.Context, keys []string) error {
 	}
 	defer r.mu.Unlock()
 	for _, key := range keys {
-		delete(r.entries, key)
+		r.remove(key)
 	}
 	return nil
 }
@@ -229,6 +255,21 @@ func (r *reference) GetWithTTL(ctx context.Context, key string) ([]byte, time.Du
 	}
 	b, _ := e.live.Bytes()
 	return append([]byte{}, b...), r.left(e), nil
+}
+
+func (r *reference) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	if err := r.begin(ctx, "getmanywithttl", keys...); err != nil {
+		return nil, err
+	}
+	defer r.mu.Unlock()
+	entries := make(map[string]store.Entry)
+	for _, key := range keys {
+		if e, ok := r.find(key); ok {
+			b, _ := e.live.Bytes()
+			entries[key] = store.Entry{Value: append([]byte{}, b...), TTL: r.left(e)}
+		}
+	}
+	return entries, nil
 }
 
 func (r *reference) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
@@ -263,7 +304,7 @@ func (r *reference) CompareAndDelete(ctx context.Context, key string, old []byte
 	if e, ok := r.find(key); !ok || !e.is(old) {
 		return false, nil
 	}
-	delete(r.entries, key)
+	r.remove(key)
 	return true, nil
 }
 
@@ -276,7 +317,9 @@ func (r *reference) Touch(ctx context.Context, key string, ttl time.Duration) er
 	if !ok {
 		return store.ErrNotFound
 	}
-	return r.put("touch", key, e.live, ttl)
+	r.entries[key] = entry{e.live, r.deadline(ttl)}
+	r.sweepAfter(r.entries[key])
+	return nil
 }
 
 func (r *reference) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
@@ -309,6 +352,8 @@ func (r *reference) Clear(ctx context.Context) error {
 	}
 	defer r.mu.Unlock()
 	clear(r.entries)
+	clear(r.leases)
+	r.tell(func(w store.Watcher) { w.Flush() })
 	return nil
 }
 

@@ -31,12 +31,18 @@ func GetMany(ctx context.Context, s Store, keys []string) (map[string][]byte, er
 			return values, err
 		}
 	}
+	return getEach(ctx, op, keys, func(key string) ([]byte, error) { return s.Get(ctx, key) })
+}
+
+// getEach calls get for each key and collects what it finds.
+func getEach[V any](ctx context.Context, op string, keys []string, get func(key string) (V, error)) (map[string]V, error) {
 	if err := Check(ctx, op, keys...); err != nil {
 		return nil, err
 	}
-	values := make(map[string][]byte, len(keys))
+	var none V
+	values := make(map[string]V, len(keys))
 	for _, key := range keys {
-		values[key] = nil // each key once, and room made for each
+		values[key] = none // each key once, and room made for each
 	}
 	distinct := make([]string, 0, len(values))
 	for key := range values {
@@ -44,7 +50,7 @@ func GetMany(ctx context.Context, s Store, keys []string) (map[string][]byte, er
 	}
 	clear(values)
 	return values, forEach(ctx, distinct, func(key string) (func(), error) {
-		value, err := s.Get(ctx, key)
+		value, err := get(key)
 		if errors.Is(err, ErrNotFound) {
 			return nil, nil
 		}

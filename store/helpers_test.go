@@ -52,6 +52,11 @@ func TestFallbacks(t *testing.T) {
 			if _, _, err := store.GetWithTTL(ctx, s, "absent"); err != store.ErrNotFound {
 				t.Errorf("GetWithTTL of an absent key: %v", err)
 			}
+			entries, err := store.GetManyWithTTL(ctx, s, []string{"a", "b", "absent", "a"})
+			want := map[string]store.Entry{"a": {Value: []byte("3"), TTL: store.Forever}, "b": {Value: []byte("2"), TTL: store.Forever}}
+			if err != nil || !reflect.DeepEqual(entries, want) {
+				t.Errorf("GetManyWithTTL = %v, %v; want %v", entries, err, want)
+			}
 			if err := store.SetLive(ctx, s, "l", store.LiveBytes([]byte("live")), 0); err != nil {
 				t.Error(err)
 			}
@@ -96,6 +101,10 @@ func TestWithoutFallback(t *testing.T) {
 					}
 					return nil
 				},
+				"watch": func() error { return store.Watch(ctx, s, new(heard)) },
+			}
+			for op, call := range leaseCalls(ctx, s) {
+				calls[op] = func() error { _, err := call("k"); return err }
 			}
 			for op, call := range calls {
 				err := call()
@@ -122,6 +131,7 @@ func TestNilStore(t *testing.T) {
 			"setmany":          func() error { return store.SetMany(ctx, s, []store.Item{{Key: "k"}}) },
 			"deletemany":       func() error { return store.DeleteMany(ctx, s, []string{"k"}) },
 			"getwithttl":       func() error { _, _, err := store.GetWithTTL(ctx, s, "k"); return err },
+			"getmanywithttl":   func() error { _, err := store.GetManyWithTTL(ctx, s, []string{"k"}); return err },
 			"add":              func() error { _, err := store.Add(ctx, s, "k", nil, 0); return err },
 			"compareandswap":   func() error { _, err := store.CompareAndSwap(ctx, s, "k", nil, nil, 0); return err },
 			"compareanddelete": func() error { _, err := store.CompareAndDelete(ctx, s, "k", nil); return err },
@@ -129,10 +139,14 @@ func TestNilStore(t *testing.T) {
 			"getlive":          func() error { _, err := store.GetLive(ctx, s, "k"); return err },
 			"setlive":          func() error { return store.SetLive(ctx, s, "k", store.LiveBytes(nil), 0) },
 			"ping":             func() error { return store.Ping(ctx, s) },
+			"watch":            func() error { return store.Watch(ctx, s, new(heard)) },
 			"getmatching": func() error {
 				_, err := store.GetMatching(ctx, s, store.MatchFunc(func(string) bool { return true }))
 				return err
 			},
+		}
+		for op, call := range leaseCalls(ctx, s) {
+			calls[op] = func() error { _, err := call("k"); return err }
 		}
 		for op, call := range calls {
 			if err := call(); !errors.Is(err, store.ErrInvalid) {
@@ -172,6 +186,10 @@ func TestBatchErrors(t *testing.T) {
 	if !errors.Is(err, broken) || !errors.Is(err, store.ErrUnavailable) || errors.Is(err, store.ErrNotFound) {
 		t.Errorf("GetMany: %v", err)
 	}
+	entries, failed := store.GetManyWithTTL(ctx, s, keys)
+	if len(entries) != 1 || string(entries["k3"].Value) != "v" || !errors.Is(failed, broken) || errors.Is(failed, store.ErrNotFound) {
+		t.Errorf("GetManyWithTTL = %v, %v; want the one value that could be read, and the error", entries, failed)
+	}
 	if text := err.Error(); strings.Count(text, "\n") != 4 || !strings.HasSuffix(text, "and 5 more errors") || strings.Contains(text, "p:") {
 		t.Errorf("want four errors and a count, with the view's own keys, got:\n%s", text)
 	}
@@ -183,6 +201,9 @@ func TestBatchIsCheckedFirst(t *testing.T) {
 	bare := storetest.Bare(r)
 	long := strings.Repeat("x", store.MaxKeyLen+1)
 	if _, err := store.GetMany(ctx, bare, []string{"a", ""}); !errors.Is(err, store.ErrInvalid) {
+		t.Error(err)
+	}
+	if _, err := store.GetManyWithTTL(ctx, bare, []string{"a", ""}); !errors.Is(err, store.ErrInvalid) {
 		t.Error(err)
 	}
 	if err := store.DeleteMany(ctx, bare, []string{"a", long}); !errors.Is(err, store.ErrInvalid) {

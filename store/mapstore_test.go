@@ -116,6 +116,10 @@ func (declining) GetWithTTL(context.Context, string) ([]byte, time.Duration, err
 	return nil, 0, errUnsupported
 }
 
+func (declining) GetManyWithTTL(context.Context, []string) (map[string]store.Entry, error) {
+	return nil, errUnsupported
+}
+
 func (declining) Add(context.Context, string, []byte, time.Duration) (bool, error) {
 	return false, errUnsupported
 }
@@ -143,3 +147,23 @@ func (declining) SetLive(context.Context, string, *store.Live, time.Duration) er
 }
 
 func (declining) Ping(context.Context) error { return errUnsupported }
+
+func (declining) Watch(context.Context, store.Watcher) error { return errUnsupported }
+
+func (declining) GetOrLease(context.Context, string, string, time.Duration, *store.Live) (store.Lookup, error) {
+	return store.Lookup{}, errUnsupported
+}
+
+func (declining) Fill(context.Context, string, string, *store.Live, time.Duration) (bool, error) {
+	return false, errUnsupported
+}
+
+func (declining) RenewLease(context.Context, string, string, time.Duration) (bool, error) {
+	return false, errUnsupported
+}
+
+func (declining) Abandon(context.Context, string, string) error { return errUnsupported }
+
+func (declining) Hold(context.Context, string, string, time.Duration) error { return errUnsupported }
+
+func (declining) Release(context.Context, string, string) error { return errUnsupported }

@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"maps"
@@ -15,7 +16,8 @@ import (
 // nothing, so that a program can start while its cache is down. The Store's
 // Close closes whatever the Opener made.
 //
-// Every scheme takes the parameters prefix and ttl.
+// Every scheme takes the parameters prefix and ttl, but layered, whose layers
+// take them.
 type Opener func(ctx context.Context, u *URL) (Store, error)
 
 // Mux opens stores by the scheme of their URL. The zero Mux has no schemes and
@@ -50,10 +52,11 @@ func (m *Mux) Schemes() []string {
 	return slices.Sorted(maps.Keys(m.openers))
 }
 
-// Open makes a Store from a URL such as "memory:?max_entries=10000&ttl=5m".
-// What is wrong with the URL is ErrInvalid, and the error says what would be
-// right. Whether a server is there, and takes the password, is not asked: Ping
-// does. The function Close closes the Store. No error shows a password.
+// Open makes a Store from a URL such as "memory:?max_entries=10000&ttl=5m", or
+// from layers, as in "memory: | redis://localhost:6379/0". What is wrong with
+// the URL is ErrInvalid, and the error says what would be right. Whether a
+// server is there, and takes the password, is not asked: Ping does. The
+// function Close closes the Store. No error shows a password.
 func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
 	const op = "open"
 	if err := Check(ctx, op); err != nil {
@@ -63,6 +66,11 @@ func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.open(ctx, u)
+}
+
+func (m *Mux) open(ctx context.Context, u *URL) (Store, error) {
+	u.mux = m
 	m.mu.RLock()
 	open := m.openers[u.Scheme]
 	m.mu.RUnlock()
@@ -72,8 +80,35 @@ func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
 	return open(ctx, u)
 }
 
+// OpenLayers opens the layers that u stands for, nearest first, with the Mux
+// that u was opened with. It is for the Opener of the scheme layered, which
+// closes them when its Store is closed. If one cannot be opened, those before
+// it are closed, and the error names it.
+func (u *URL) OpenLayers(ctx context.Context) ([]Store, error) {
+	if len(u.layers) < 2 {
+		return nil, u.Errorf("%s: needs two layers or more behind it, as in %s:?watch=1s | memory: | redis://localhost:6379/0", layered, layered)
+	}
+	var opened []Store
+	for _, layer := range u.layers {
+		s, err := cmp.Or(u.mux, &defaultMux).open(ctx, layer)
+		if err != nil {
+			for _, s := range opened {
+				Close(s) // nobody has used it
+			}
+			return nil, err
+		}
+		opened = append(opened, s)
+	}
+	return opened, nil
+}
+
+// Layers returns the URLs of the layers that u stands for, nearest first, for
+// the Opener of the scheme layered; none if u stands for one store.
+func (u *URL) Layers() []*URL { return slices.Clone(u.layers) }
+
 // importPath tells which import registers a scheme of ours.
 var importPath = map[string]string{
+	layered:          "layered",
 	"memory":         "memory",
 	"null":           "null",
 	"memcache":       "memcache",
@@ -86,6 +121,9 @@ var importPath = map[string]string{
 }
 
 func (m *Mux) unknown(u *URL) error {
+	if len(u.layers) > 0 {
+		return u.Errorf("layers are not registered; import _ \"github.com/cairncache/cairn/adapters/%s\"", importPath[layered])
+	}
 	if path, ok := importPath[u.Scheme]; ok {
 		return u.Errorf("scheme %q is not registered; import _ \"github.com/cairncache/cairn/adapters/%s\"", u.Scheme, path)
 	}

@@ -33,12 +33,15 @@ var (
 	_ SetManyStore          = (*prefixed)(nil)
 	_ DeleteManyStore       = (*prefixed)(nil)
 	_ GetWithTTLStore       = (*prefixed)(nil)
+	_ GetManyWithTTLStore   = (*prefixed)(nil)
 	_ AddStore              = (*prefixed)(nil)
 	_ CompareAndSwapStore   = (*prefixed)(nil)
 	_ CompareAndDeleteStore = (*prefixed)(nil)
 	_ TouchStore            = (*prefixed)(nil)
 	_ KeysStore             = (*prefixed)(nil)
 	_ LiveAtStore           = (*prefixed)(nil)
+	_ WatchStore            = (*prefixed)(nil)
+	_ LeaseStore            = (*prefixed)(nil)
 	_ PingStore             = (*prefixed)(nil)
 )
 
@@ -86,11 +89,7 @@ func (p *prefixed) GetMany(ctx context.Context, keys []string) (map[string][]byt
 		return nil, err
 	}
 	found, err := GetMany(ctx, p.s, full)
-	values := make(map[string][]byte, len(found))
-	for key, value := range found {
-		values[strings.TrimPrefix(key, p.prefix)] = value
-	}
-	return values, p.rename(err)
+	return strip(p, found), p.rename(err)
 }
 
 func (p *prefixed) SetMany(ctx context.Context, items []Item) error {
@@ -120,6 +119,15 @@ func (p *prefixed) GetWithTTL(ctx context.Context, key string) ([]byte, time.Dur
 	}
 	value, ttl, err := GetWithTTL(ctx, p.s, full)
 	return value, ttl, p.rename(err)
+}
+
+func (p *prefixed) GetManyWithTTL(ctx context.Context, keys []string) (map[string]Entry, error) {
+	full, err := p.keys("getmanywithttl", keys)
+	if err != nil {
+		return nil, err
+	}
+	found, err := GetManyWithTTL(ctx, p.s, full)
+	return strip(p, found), p.rename(err)
 }
 
 func (p *prefixed) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
@@ -197,6 +205,83 @@ func (p *prefixed) Ping(ctx context.Context) error {
 	return p.rename(Ping(ctx, p.s))
 }
 
+func (p *prefixed) Watch(ctx context.Context, w Watcher) error {
+	if w != nil { // nil is for Watch to refuse
+		w = &prefixedWatcher{w, p.prefix}
+	}
+	return p.rename(Watch(ctx, p.s, w))
+}
+
+// prefixedWatcher is told of all keys of the store below and passes on those of
+// the view.
+type prefixedWatcher struct {
+	Watcher
+	prefix string
+}
+
+func (p *prefixedWatcher) Invalidate(keys ...string) {
+	own := make([]string, 0, len(keys))
+	for _, key := range keys {
+		if key, ok := strings.CutPrefix(key, p.prefix); ok && key != "" {
+			own = append(own, key)
+		}
+	}
+	if len(own) > 0 {
+		p.Watcher.Invalidate(own...)
+	}
+}
+
+func (p *prefixed) GetOrLease(ctx context.Context, key, token string, life time.Duration, despite *Live) (Lookup, error) {
+	full, err := p.key("getorlease", key)
+	if err != nil {
+		return Lookup{}, err
+	}
+	found, err := GetOrLease(ctx, p.s, full, token, life, despite)
+	return found, p.rename(err)
+}
+
+func (p *prefixed) Fill(ctx context.Context, key, token string, l *Live, ttl time.Duration) (bool, error) {
+	full, err := p.key("fill", key)
+	if err != nil {
+		return false, err
+	}
+	filled, err := Fill(ctx, p.s, full, token, l, ttl)
+	return filled, p.rename(err)
+}
+
+func (p *prefixed) RenewLease(ctx context.Context, key, token string, life time.Duration) (bool, error) {
+	full, err := p.key("renewlease", key)
+	if err != nil {
+		return false, err
+	}
+	renewed, err := RenewLease(ctx, p.s, full, token, life)
+	return renewed, p.rename(err)
+}
+
+func (p *prefixed) Abandon(ctx context.Context, key, token string) error {
+	full, err := p.key("abandon", key)
+	if err != nil {
+		return err
+	}
+	return p.rename(Abandon(ctx, p.s, full, token))
+}
+
+func (p *prefixed) Hold(ctx context.Context, key, token string, life time.Duration) error {
+	full, err := p.key("hold", key)
+	if err != nil {
+		return err
+	}
+	return p.rename(Hold(ctx, p.s, full, token, life))
+}
+
+func (p *prefixed) Release(ctx context.Context, key, token string) error {
+	full, err := p.key("release", key)
+	if err != nil {
+		return err
+	}
+	return p.rename(Release(ctx, p.s, full, token))
+}
+
 // key checks what the store below cannot see: that key is not empty, and that
 // it is the prefix which makes it too long.
 func (p *prefixed) key(op, key string) (string, error) {
@@ -222,6 +307,15 @@ func (p *prefixed) keys(op string, keys []string) ([]string, error) {
 		}
 	}
 	return full, nil
+}
+
+// strip takes the prefix out of the keys of a result.
+func strip[V any](p *prefixed, found map[string]V) map[string]V {
+	values := make(map[string]V, len(found))
+	for key, value := range found {
+		values[strings.TrimPrefix(key, p.prefix)] = value
+	}
+	return values
 }
 
 // rename takes the prefix out of the keys in err.

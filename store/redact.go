@@ -2,13 +2,14 @@ package store
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
 const hidden = "xxxxx"
 
 var (
-	layer  = regexp.MustCompile(`\s\|\s`)
+	bar    = regexp.MustCompile(`\s*\|\s*`)
 	scheme = regexp.MustCompile(`(?i)^\s*[a-z][a-z0-9+.-]*:(?://)?`)
 
 	// A parameter is secret by its name, or because it holds a URL with a user.
@@ -20,15 +21,33 @@ var (
 	digits = regexp.MustCompile(`^[0-9]*$`)
 )
 
+// separators returns where the bars of "a | b" stand, with the spaces around
+// them. A | that is not followed by a URL, or by one whose @ has no // before
+// it, may belong to a password, and is left where it is.
+func separators(text string) (bars [][]int) {
+	bars = bar.FindAllStringIndex(text, -1)
+	end := len(text)
+	for i := len(bars) - 1; i >= 0; i-- {
+		layer := text[bars[i][1]:end]
+		user, _, at := strings.Cut(layer, "@")
+		if !scheme.MatchString(layer) || at && !strings.Contains(user, "//") {
+			bars = slices.Delete(bars, i, i+1)
+			continue
+		}
+		end = bars[i][0]
+	}
+	return bars
+}
+
 // RedactURL returns text, which should be a store URL or several of them
-// joined by " | ", with what may be secret replaced by xxxxx: names and
-// passwords, parameters that are called password or the like, and parameters
-// that hold a URL. It does so for text that is no valid URL too, and hides too
-// much rather than too little.
+// joined by |, with what may be secret replaced by xxxxx: names and passwords,
+// parameters that are called password or the like, and parameters that hold a
+// URL. It does so for text that is no valid URL too, and hides too much rather
+// than too little.
 func RedactURL(text string) string {
 	var b strings.Builder
 	from := 0
-	for _, sep := range layer.FindAllStringIndex(text, -1) {
+	for _, sep := range separators(text) {
 		b.WriteString(redactOne(text[from:sep[0]]))
 		b.WriteString(text[sep[0]:sep[1]])
 		from = sep[1]

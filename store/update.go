@@ -19,19 +19,24 @@ import (
 // afterwards is returned with that of commit, and the key stays held for the
 // rest of life.
 //
+// The end is a Delete, which removes what came in if the hold was lost, by
+// another write of the key for example. So of Updates of a key that overlap, the
+// first to end takes the hold of the others away, and what is left to them is
+// their own Delete.
+//
 // If s does not implement LeaseStore, the error matches errors.ErrUnsupported,
 // and commit was not called.
 func Update(ctx context.Context, s Store, key string, life time.Duration, commit func(context.Context) error) (err error) {
 	token := rand.Text()
 	began := time.Now()
 	if err := Hold(ctx, s, key, token, life); err != nil {
-		return err
+		return err // if the hold was made all the same, it ends after life
 	}
 	defer func() { // also if commit panics, or ctx has ended
 		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), life)
 		defer cancel()
-		if released := Release(ctx, s, key, token); released != nil {
-			err = joinErrors(append(asList(err), released))
+		if deleted := s.Delete(ctx, key); deleted != nil {
+			err = joinErrors(append(asList(err), deleted))
 		}
 	}()
 	during, cancel := context.WithDeadline(ctx, began.Add(life-life/10))

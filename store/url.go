@@ -11,10 +11,19 @@ import (
 	"time"
 )
 
-// URL is a parsed store URL. It differs from net/url in three ways: it holds
+// URL is a parsed store URL. It differs from net/url in four ways: it holds
 // several hosts (redis+cluster://h1:6379,h2:6379), it shows no secret in any
-// text, and its parameters are read by type, so that one which nobody has read
-// is known to be a mistake.
+// text, its parameters are read by type, so that one which nobody has read is
+// known to be a mistake, and it may stand for layers.
+//
+// Layers are URLs joined by |, nearest first, with spaces around it or none:
+//
+//	memory:?max_entries=10000 | redis://localhost:6379/0
+//	layered:?watch=1s | memory: | redis://localhost:6379/0
+//
+// This is one URL with the scheme layered and the parameters, if any, that are
+// stated before the first layer; see OpenLayers. A | that belongs to a name, a
+// password or a parameter is written %7C.
 type URL struct {
 	Scheme   string // in lower case
 	Username string
@@ -23,6 +32,8 @@ type URL struct {
 	Path     string   // what follows the hosts, or the scheme; unescaped
 
 	redacted string
+	layers   []*URL
+	mux      *Mux // that opens the layers
 	params   map[string]string
 	known    []string
 	errs     []error
@@ -30,9 +41,41 @@ type URL struct {
 
 // ParseURL parses a store URL. What is wrong with it is ErrInvalid.
 func ParseURL(text string) (*URL, error) {
+	bars := separators(text)
+	if len(bars) == 0 {
+		return parseOne(text)
+	}
+	u := &URL{Scheme: layered, redacted: RedactURL(text), params: make(map[string]string)}
+	if strings.TrimSpace(text[:bars[0][0]]) == "" {
+		return nil, u.Errorf("nothing stands before the first |")
+	}
+	from := 0
+	for i, end := range append(bars, []int{len(text), len(text)}) {
+		layer, err := parseOne(strings.TrimSpace(text[from:end[0]]))
+		switch {
+		case err != nil:
+			return nil, err
+		case layer.Scheme != layered:
+			u.layers = append(u.layers, layer)
+		case i == 0:
+			layer.redacted = u.redacted
+			u = layer
+		default:
+			return nil, u.Errorf("%s: stands behind a |; write it first, with the parameters for all layers", layered)
+		}
+		from = end[1]
+	}
+	return u, nil
+}
+
+// layered is the scheme of several URLs.
+const layered = "layered"
+
+// parseOne parses a URL without layers.
+func parseOne(text string) (*URL, error) {
 	u := &URL{redacted: RedactURL(text), params: make(map[string]string)}
 	if strings.Contains(text, "|") {
-		return nil, u.Errorf("layers (a | b) cannot be opened from a URL yet; open each store by itself, and write %%7C for a | that belongs to a name or password")
+		return nil, u.Errorf("behind a | comes the URL of a layer; write %%7C for a | that belongs to a name, a password or a parameter, and %%40 for an @ there")
 	}
 	scheme, rest, ok := strings.Cut(text, ":")
 	if !ok || !isScheme(scheme) {
@@ -150,7 +193,7 @@ func (u *URL) setParams(query string) error {
 		switch {
 		case err1 != nil || err2 != nil:
 			return u.Errorf("a parameter has a bad %%-escape; write %%25 for a %% that stands for itself")
-		case !ok || name == "":
+		case !ok || name == "" || strings.Contains(name, "@"):
 			return u.Errorf("a parameter is not written name=value")
 		}
 		if _, ok := u.params[name]; ok {
@@ -192,7 +235,7 @@ func (u *URL) Text(name string) string {
 
 // Int returns a parameter that is a whole number of at least 0, or 0.
 func (u *URL) Int(name string) int {
-	value, ok := u.lookup(name)
+	value, ok := u.plain(name)
 	if !ok {
 		return 0
 	}
@@ -206,7 +249,7 @@ func (u *URL) Int(name string) int {
 
 // Bool returns a parameter that is true, false, on, off, 1 or 0; or false.
 func (u *URL) Bool(name string) bool {
-	value, ok := u.lookup(name)
+	value, ok := u.plain(name)
 	switch {
 	case !ok || value == "false" || value == "off" || value == "0":
 		return false
@@ -220,7 +263,7 @@ func (u *URL) Bool(name string) bool {
 // Duration returns a parameter that is a length of time, as ParseDuration
 // reads it; or 0.
 func (u *URL) Duration(name string) time.Duration {
-	value, ok := u.lookup(name)
+	value, ok := u.plain(name)
 	if !ok {
 		return 0
 	}
@@ -234,7 +277,7 @@ func (u *URL) Duration(name string) time.Duration {
 // Size returns a parameter that is a number of bytes, as ParseSize reads it;
 // or 0.
 func (u *URL) Size(name string) int64 {
-	value, ok := u.lookup(name)
+	value, ok := u.plain(name)
 	if !ok {
 		return 0
 	}
@@ -271,6 +314,17 @@ func (u *URL) lookup(name string) (string, bool) {
 		u.known = append(u.known, name)
 	}
 	value, ok := u.params[name]
+	return value, ok
+}
+
+// plain is lookup for values that errors show: one with an @ may be a URL with
+// a password.
+func (u *URL) plain(name string) (string, bool) {
+	value, ok := u.lookup(name)
+	if strings.Contains(value, "@") {
+		u.errs = append(u.errs, fmt.Errorf("%s: an @ has no meaning in it", name))
+		return "", false
+	}
 	return value, ok
 }
 

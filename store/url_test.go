@@ -108,7 +108,9 @@ func TestOpenErrors(t *testing.T) {
 		{"redis://h:secret", `open "redis://h:xxxxx": a port is not a number; write host:6379, and a password before the host as :password@host`},
 		{"redis://u:se%zzcret@h", `open "redis://xxxxx@h": the name or password has a bad %-escape; write %25 for a % that stands for itself`},
 		{"redis://u:se/cret@h", `open "redis://xxxxx@h": an @ stands after the host; write %40 there, and %2F %3F %23 for / ? # in a name or password`},
-		{"memory: | redis://u:secret@h/0?prefix=a", `open "memory: | redis://xxxxx@h/0?prefix=a": layers (a | b) cannot be opened from a URL yet; open each store by itself, and write %7C for a | that belongs to a name or password`},
+		{"memory:?ttl=redis://u:secret@h", `open "memory:xxxxx": ttl: an @ has no meaning in it`},
+		{"memory:?u:secret@h=5", `open "memory:xxxxx": a parameter is not written name=value`},
+		{"memory: | redis://u:secret@h/0?prefix=a", `open "memory: | redis://xxxxx@h/0?prefix=a": layers are not registered; import _ "github.com/cairncache/cairn/adapters/layered"`},
 	} {
 		s, err := mux.Open(t.Context(), test.url)
 		if s != nil || !errors.Is(err, store.ErrInvalid) {

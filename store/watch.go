@@ -16,8 +16,9 @@ type WatchStore interface {
 	//
 	// What is told is that a key has another value than before, or none: by
 	// any of this Store's methods, by another process, because it has expired
-	// or was evicted. A key may be told more often than it has changed. That
-	// an entry has only got a new time to live need not be told.
+	// or was evicted. That it has expired may be told as late as when somebody
+	// reads it. A key may be told more often than it has changed.
+	// A new time to live is a change if it is shorter than what was left.
 	//
 	// A nil w is ErrInvalid.
 	Watch(ctx context.Context, w Watcher) error

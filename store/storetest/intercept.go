@@ -27,6 +27,7 @@ var (
 	_ store.SetManyStore          = (*interceptor)(nil)
 	_ store.DeleteManyStore       = (*interceptor)(nil)
 	_ store.GetWithTTLStore       = (*interceptor)(nil)
+	_ store.GetManyWithTTLStore   = (*interceptor)(nil)
 	_ store.AddStore              = (*interceptor)(nil)
 	_ store.CompareAndSwapStore   = (*interceptor)(nil)
 	_ store.CompareAndDeleteStore = (*interceptor)(nil)
@@ -34,6 +35,8 @@ var (
 	_ store.KeysStore             = (*interceptor)(nil)
 	_ store.ClearStore            = (*interceptor)(nil)
 	_ store.LiveAtStore           = (*interceptor)(nil)
+	_ store.WatchStore            = (*interceptor)(nil)
+	_ store.LeaseStore            = (*interceptor)(nil)
 	_ store.PingStore             = (*interceptor)(nil)
 )
 
@@ -120,6 +123,12 @@ func (w *interceptor) GetWithTTL(ctx context.Context, key string) ([]byte, time.
 	return value, ttl, err
 }
 
+func (w *interceptor) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	return call(ctx, w, Call{"getmanywithttl", keys}, func(ctx context.Context) (map[string]store.Entry, error) {
+		return store.GetManyWithTTL(ctx, w.s, keys)
+	})
+}
+
 func (w *interceptor) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (bool, error) {
 	return call(ctx, w, Call{"add", []string{key}}, func(ctx context.Context) (bool, error) {
 		return store.Add(ctx, w.s, key, value, ttl)
@@ -193,5 +202,49 @@ func (w *interceptor) SetLive(ctx context.Context, key string, l *store.Live, tt
 func (w *interceptor) Ping(ctx context.Context) error {
 	return run(ctx, w, Call{"ping", nil}, func(ctx context.Context) error {
 		return store.Ping(ctx, w.s)
+	})
+}
+
+// Watch leads the call alone through around, not what the Watcher is told. It
+// ends with the context that next is given.
+func (w *interceptor) Watch(ctx context.Context, watcher store.Watcher) error {
+	return run(ctx, w, Call{"watch", nil}, func(ctx context.Context) error {
+		return store.Watch(ctx, w.s, watcher)
+	})
+}
+
+func (w *interceptor) GetOrLease(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+	return call(ctx, w, Call{"getorlease", []string{key}}, func(ctx context.Context) (store.Lookup, error) {
+		return store.GetOrLease(ctx, w.s, key, token, life, despite)
+	})
+}
+
+func (w *interceptor) Fill(ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+	return call(ctx, w, Call{"fill", []string{key}}, func(ctx context.Context) (bool, error) {
+		return store.Fill(ctx, w.s, key, token, l, ttl)
+	})
+}
+
+func (w *interceptor) RenewLease(ctx context.Context, key, token string, life time.Duration) (bool, error) {
+	return call(ctx, w, Call{"renewlease", []string{key}}, func(ctx context.Context) (bool, error) {
+		return store.RenewLease(ctx, w.s, key, token, life)
+	})
+}
+
+func (w *interceptor) Abandon(ctx context.Context, key, token string) error {
+	return run(ctx, w, Call{"abandon", []string{key}}, func(ctx context.Context) error {
+		return store.Abandon(ctx, w.s, key, token)
+	})
+}
+
+func (w *interceptor) Hold(ctx context.Context, key, token string, life time.Duration) error {
+	return run(ctx, w, Call{"hold", []string{key}}, func(ctx context.Context) error {
+		return store.Hold(ctx, w.s, key, token, life)
+	})
+}
+
+func (w *interceptor) Release(ctx context.Context, key, token string) error {
+	return run(ctx, w, Call{"release", []string{key}}, func(ctx context.Context) error {
+		return store.Release(ctx, w.s, key, token)
 	})
 }

@@ -36,7 +36,8 @@ func (b *bare) TTL(ctx context.Context, key string) (time.Duration, error) {
 func (b *bare) Close() error { return store.Close(b.s) }
 
 // Call is one call of a method: its name in lower case, as in store.Error.Op,
-// and the keys it concerns; the prefix for "keys", none for "clear", "ping".
+// and the keys it concerns; the prefix for "keys", none for "clear", "ping"
+// and "watch".
 type Call struct {
 	Op   string
 	Keys []string

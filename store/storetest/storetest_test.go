@@ -107,6 +107,29 @@ func TestRecorder(t *testing.T) {
 	}
 }
 
+// batches answers to GetManyWithTTL alone.
+type batches struct{ leases }
+
+func (*batches) GetManyWithTTL(context.Context, []string) (map[string]store.Entry, error) {
+	return map[string]store.Entry{"a": {TTL: time.Minute}}, nil
+}
+
+func TestGetManyWithTTLIsForwarded(t *testing.T) {
+	ctx := t.Context()
+	r := storetest.NewRecorder(new(batches))
+	entries, err := store.GetManyWithTTL(ctx, r, []string{"a", "b"})
+	if calls := r.Calls(); len(entries) != 1 || err != nil || len(calls) != 1 || calls[0].Op != "getmanywithttl" || len(calls[0].Keys) != 2 {
+		t.Errorf("%v, %v after %v", entries, err, calls)
+	}
+	lossy := storetest.Faulty(r, nil, func(storetest.Call) error { return errors.New("lost") })
+	if entries, err := store.GetManyWithTTL(ctx, lossy, []string{"a"}); entries != nil || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("an answer that was lost: %v, %v", entries, err)
+	}
+	if !store.Supports[store.GetManyWithTTLStore](lossy) || store.Supports[store.GetManyWithTTLStore](storetest.Bare(r)) {
+		t.Error("Faulty hides the ability, or Bare shows it")
+	}
+}
+
 func TestInterceptKeysEndsEarly(t *testing.T) {
 	s := storetest.Intercept(new(answers), func(context.Context, storetest.Call, func(context.Context) error) error {
 		return errors.New("refused")
@@ -115,5 +138,45 @@ func TestInterceptKeysEndsEarly(t *testing.T) {
 		if key != "" || err == nil {
 			t.Errorf("%q, %v", key, err)
 		}
+	}
+}
+
+// leases answers to GetOrLease and Fill alone.
+type leases struct {
+	answers
+	store.LeaseStore
+}
+
+func (*leases) Get(_ context.Context, key string) ([]byte, error)        { return []byte(key), nil }
+func (*leases) Set(context.Context, string, []byte, time.Duration) error { return nil }
+func (*leases) Delete(context.Context, string) error                     { return nil }
+func (*leases) TTL(context.Context, string) (time.Duration, error)       { return time.Minute, nil }
+
+func (*leases) GetOrLease(context.Context, string, string, time.Duration, *store.Live) (store.Lookup, error) {
+	return store.Lookup{Lease: store.LeaseGranted, TTL: time.Minute}, nil
+}
+
+func (*leases) Fill(context.Context, string, string, *store.Live, time.Duration) (bool, error) {
+	return true, nil
+}
+
+func TestFaultyLosesAnswersOfLeases(t *testing.T) {
+	ctx := t.Context()
+	r := storetest.NewRecorder(new(leases))
+	s := storetest.Faulty(r, nil, func(storetest.Call) error { return errors.New("lost") })
+	if found, err := store.GetOrLease(ctx, s, "k", "token", time.Minute, nil); found != (store.Lookup{}) || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("GetOrLease = %v, %v", found, err)
+	}
+	if filled, err := store.Fill(ctx, s, "k", "token", store.LiveBytes(nil), 0); filled || !errors.Is(err, store.ErrUnavailable) {
+		t.Errorf("Fill = %v, %v", filled, err)
+	}
+	if r.Count("getorlease") != 1 || r.Count("fill") != 1 {
+		t.Errorf("calls that reached the store: %v", r.Calls())
+	}
+	if !store.Supports[store.LeaseStore](s) || store.Supports[store.WatchStore](s) {
+		t.Error("the abilities are not those of the store below")
+	}
+	if store.Supports[store.LeaseStore](storetest.Bare(r)) {
+		t.Error("Bare shows leases")
 	}
 }
