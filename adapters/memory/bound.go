@@ -62,24 +62,24 @@ func (s *Store) forget(key string, e entry) {
 func (s *Store) maintain(round func()) {
 	if s.bound.writing.Load() > 0 {
 		round()
-		s.report()
+		s.report("")
 		return
 	}
 	go func() {
 		round()
-		s.report()
+		s.report("")
 	}()
 }
 
 // settle is the end of a write, also if OnRemove has ended its goroutine. Of
 // writes that overlap, one runs otter's maintenance and may miss what the
 // others add; the last one makes up for it, or any that finds too much.
-func (s *Store) settle() {
+func (s *Store) settle(w *written) {
 	overlaps := s.bound.writing.Add(-1) > 0
 	if s.bound.exceeded(0) && (!overlaps || s.bound.exceeded(1)) {
 		s.cache.CleanUp()
 	}
-	s.report()
+	s.report(w.changed)
 }
 
 // evicted is called by otter for each entry that leaves its table, under its
@@ -94,4 +94,5 @@ func (s *Store) evicted(e otter.DeletionEvent[string, entry]) {
 	}
 	s.count(true, false)
 	s.removed(e.Key, e.Value, cause)
+	s.watching.evict(e.Key)
 }

@@ -174,6 +174,11 @@ func TestLiveThatCannotBeEncoded(t *testing.T) {
 	if string(values["good"]) != "v" || len(values) != 1 {
 		t.Errorf("GetMany = %q beside the error, want the good value", values)
 	}
+	entries, err := s.GetManyWithTTL(ctx, []string{"bad", "good"})
+	invalid("GetManyWithTTL", err)
+	if string(entries["good"].Value) != "v" || len(entries) != 1 {
+		t.Errorf("GetManyWithTTL = %v beside the error, want the good value", entries)
+	}
 }
 
 // A comparison encodes the value, and the encoder may use the store, even to

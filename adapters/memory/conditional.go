@@ -71,7 +71,7 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	}
 	fresh := s.entryFor(key, nil, ttl)
 	found := false
-	err := s.change(op, key, func(old entry, live bool) (entry, Cause) {
+	err := s.alter(op, key, false, func(old entry, live bool) (entry, Cause) {
 		if found = live; !live {
 			return entry{}, kept
 		}

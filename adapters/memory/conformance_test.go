@@ -10,8 +10,8 @@ import (
 )
 
 var abilities = []string{
-	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "Add", "CompareAndSwap",
-	"CompareAndDelete", "Touch", "Keys", "Live", "LiveAt",
+	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap",
+	"CompareAndDelete", "Touch", "Keys", "Live", "LiveAt", "Watch", "Lease",
 }
 
 func TestConformance(t *testing.T) {

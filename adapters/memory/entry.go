@@ -56,8 +56,7 @@ func (s *Store) entryFor(key string, l *store.Live, ttl time.Duration) entry {
 	if ttl == store.Forever {
 		return entry{live: l, deadline: never}
 	}
-	now := s.expiry.now()
-	at := now + min(int64(ttl), never-1-now) // a sum past never is the instant before it
+	at := s.expiry.after(ttl)
 	return entry{live: l, deadline: at, due: &due{at: at, key: key}}
 }
 

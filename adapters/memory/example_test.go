@@ -2,6 +2,7 @@ package memory_test
 
 import (
 	"context"
+	"crypto/rand"
 	"fmt"
 	"log"
 	"time"
@@ -91,4 +92,54 @@ func Example_open() {
 	value, err := s.Get(ctx, "k")
 	fmt.Printf("%s %v\n", value, err)
 	// Output: v <nil>
+}
+
+// A printer is a store.Watcher that prints what it is told.
+type printer struct{}
+
+func (printer) Invalidate(keys ...string) { fmt.Println("changed:", keys) }
+func (printer) Flush()                    { fmt.Println("any key may have changed") }
+func (printer) Proven(time.Time)          { fmt.Println("nothing will be missed") }
+
+func ExampleStore_Watch() {
+	s, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel() // lets go of the Watcher
+	if err := s.Watch(ctx, printer{}); err != nil {
+		log.Fatal(err)
+	}
+
+	s.Set(ctx, "color", []byte("red"), store.Forever)
+	s.Delete(ctx, "color")
+	s.Clear(ctx)
+	// Output:
+	// nothing will be missed
+	// changed: [color]
+	// changed: [color]
+	// any key may have changed
+}
+
+// What was loaded before the key was deleted is not stored.
+func ExampleStore_GetOrLease() {
+	ctx := context.Background()
+	s, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+
+	token := rand.Text()
+	found, err := s.GetOrLease(ctx, "color", token, 10*time.Second, nil)
+	fmt.Println(found.Lease, err)
+	loaded := store.LiveBytes([]byte("red")) // and somebody paints it blue:
+	s.Delete(ctx, "color")
+	filled, err := s.Fill(ctx, "color", token, loaded, time.Hour)
+	fmt.Println(filled, err)
+	// Output:
+	// granted <nil>
+	// false <nil>
 }

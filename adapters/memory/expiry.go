@@ -11,8 +11,8 @@ import (
 // cost few of them.
 const sweepEvery = 100 * time.Millisecond
 
-// expiry holds the deadlines of all entries that have one, soonest first, and
-// a timer that sweeps when the first has passed. Reads do not depend on it,
+// expiry holds the deadlines of all leases, and of all entries that have one,
+// soonest first, and a timer that sweeps when the first has passed. Reads do not depend on it,
 // they compare the deadline themselves; it frees the memory. Otter could do
 // that as well, but would then take note of every read.
 type expiry struct {
@@ -25,7 +25,7 @@ type expiry struct {
 	stopped bool
 }
 
-// A due is the deadline of one entry.
+// A due is the deadline of one entry or lease.
 type due struct {
 	at    int64
 	key   string
@@ -50,6 +50,12 @@ func (x *expiry) now() int64 { return int64(time.Since(x.start)) }
 // at is what now is at the time t.
 func (x *expiry) at(t time.Time) int64 { return int64(t.Sub(x.start)) }
 
+// after is the time d from now.
+func (x *expiry) after(d time.Duration) int64 {
+	now := x.now()
+	return now + min(int64(d), never-1-now) // a sum past never is the instant before it
+}
+
 func (x *expiry) add(d *due) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -71,8 +77,8 @@ func (x *expiry) remove(d *due) {
 	}
 }
 
-// passed returns the key of an entry whose deadline has passed by now. It
-// leaves the deadline to who removes the entry: whoever else asks meanwhile
+// passed returns a key with a deadline that has passed by now. It leaves the
+// deadline to who removes the entry or the lease: whoever else asks meanwhile
 // must not believe that all is done.
 func (x *expiry) passed(now int64) (key string, ok bool) {
 	x.mu.Lock()
@@ -121,7 +127,7 @@ func (x *expiry) stop() {
 	}
 }
 
-// removeExpired removes every entry that has expired by now.
+// removeExpired removes every entry that has expired by now, and every lease.
 func (s *Store) removeExpired() {
 	now := s.expiry.now()
 	defer s.expiry.rearm()
@@ -130,7 +136,11 @@ func (s *Store) removeExpired() {
 		if !ok {
 			return
 		}
-		if s.change("expire", key, func(entry, bool) (entry, Cause) { return entry{}, kept }) != nil {
+		err := s.alter("expire", key, false, func(entry, bool) (entry, Cause) {
+			s.leases.expire(key, now)
+			return entry{}, kept
+		})
+		if err != nil {
 			return // closed
 		}
 	}

@@ -71,10 +71,12 @@ type Store struct {
 	closed   atomic.Bool
 	onRemove func(key string, l *store.Live, cause Cause)
 
-	bound   bound
-	expiry  expiry
-	reports reports
-	counts  counters
+	bound    bound
+	expiry   expiry
+	leases   leases
+	watching watching
+	reports  reports
+	counts   counters
 }
 
 var (
@@ -82,6 +84,7 @@ var (
 	_ store.SetManyStore          = (*Store)(nil)
 	_ store.DeleteManyStore       = (*Store)(nil)
 	_ store.GetWithTTLStore       = (*Store)(nil)
+	_ store.GetManyWithTTLStore   = (*Store)(nil)
 	_ store.AddStore              = (*Store)(nil)
 	_ store.CompareAndSwapStore   = (*Store)(nil)
 	_ store.CompareAndDeleteStore = (*Store)(nil)
@@ -89,6 +92,8 @@ var (
 	_ store.KeysStore             = (*Store)(nil)
 	_ store.ClearStore            = (*Store)(nil)
 	_ store.LiveAtStore           = (*Store)(nil)
+	_ store.LeaseStore            = (*Store)(nil)
+	_ store.WatchStore            = (*Store)(nil)
 )
 
 // New makes an empty Store. Options that make no sense are ErrInvalid, and the
@@ -108,6 +113,7 @@ func New(o *Options) (*Store, error) {
 		s.ttl = store.Forever
 	}
 	s.expiry.init(s)
+	s.leases.expiry = &s.expiry
 	settings := &otter.Options[string, entry]{Executor: s.maintain, OnAtomicDeletion: s.evicted}
 	switch {
 	case o.MaxBytes > 0:
@@ -142,12 +148,14 @@ func (o *Options) problem() string {
 	return ""
 }
 
-// Close drops all entries, without reporting them to OnRemove. Every later
+// Close drops all entries, leases and watchers, and tells nobody. Every later
 // call is ErrClosed, but a second Close does nothing and returns nil. A call
 // that is under way may still succeed.
 func (s *Store) Close() error {
 	if !s.closed.Swap(true) {
 		s.expiry.stop()
+		s.leases.close()
+		s.watching.close()
 		s.cache.InvalidateAll()
 		s.bound.entries.Store(0)
 		s.bound.bytes.Store(0)

@@ -51,20 +51,36 @@ func (s *Store) GetLiveAt(ctx context.Context, key string, now time.Time) (*stor
 // GetMany implements store.GetManyStore. What can fail for one of the keys is
 // only to encode a live value.
 func (s *Store) GetMany(ctx context.Context, keys []string) (map[string][]byte, error) {
-	const op = "getmany"
+	return many(ctx, s, "getmany", keys, func(value []byte, _ entry) ([]byte, bool) { return value, true })
+}
+
+// GetManyWithTTL implements store.GetManyWithTTLStore, and fails as GetMany
+// does.
+func (s *Store) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	return many(ctx, s, "getmanywithttl", keys, func(value []byte, e entry) (store.Entry, bool) {
+		ttl, ok := s.timeLeft(e)
+		return store.Entry{Value: value, TTL: ttl}, ok
+	})
+}
+
+// many reads keys. result says what is returned of an entry, or false if it
+// has expired meanwhile.
+func many[V any](ctx context.Context, s *Store, op string, keys []string, result func([]byte, entry) (V, bool)) (map[string]V, error) {
 	if err := s.check(ctx, op, keys...); err != nil {
 		return nil, err
 	}
-	values := make(map[string][]byte, len(keys))
+	values := make(map[string]V, len(keys))
 	var failed error
 	for _, key := range keys {
 		if _, done := values[key]; done {
 			continue
 		}
-		switch value, _, err := s.get(ctx, op, key); {
-		case err == nil:
-			values[key] = value
-		case err != store.ErrNotFound:
+		value, e, err := s.get(ctx, op, key)
+		if err == nil {
+			if v, ok := result(value, e); ok {
+				values[key] = v
+			}
+		} else if err != store.ErrNotFound {
 			failed = err
 		}
 	}

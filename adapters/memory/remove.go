@@ -14,7 +14,7 @@ type Cause int
 // An entry that had expired when something else would have removed it, but was
 // still in memory, counts as Expired.
 const (
-	Deleted  Cause = iota + 1 // by Delete, DeleteMany or CompareAndDelete, or by a new value that was too large
+	Deleted  Cause = iota + 1 // by Delete, DeleteMany, CompareAndDelete or Hold, or by a new value that was too large
 	Expired                   // its ttl has passed
 	Capacity                  // evicted, to hold MaxEntries or MaxBytes
 	Replaced                  // by a new value; Touch does not replace
@@ -56,10 +56,16 @@ func (s *Store) removed(key string, e entry, cause Cause) {
 	}
 }
 
-// report tells OnRemove what has been removed, by this goroutine or another.
-// It takes one removal at a time, so that none is lost if OnRemove ends the
-// goroutine.
-func (s *Store) report() {
+// report tells the watchers, and then OnRemove, what this goroutine has changed,
+// and what others have. See tell for changed.
+func (s *Store) report(changed string) {
+	defer s.reportRemovals() // also if a watcher ends the goroutine
+	s.tell(changed)
+}
+
+// reportRemovals takes one removal at a time, so that none is lost if OnRemove
+// ends the goroutine.
+func (s *Store) reportRemovals() {
 	if s.onRemove == nil {
 		return
 	}
@@ -68,7 +74,7 @@ func (s *Store) report() {
 		if !ok {
 			return
 		}
-		s.tell(r)
+		s.hook(r)
 	}
 }
 
@@ -86,14 +92,22 @@ func (r *reports) take() (removal, bool) {
 	return first, true
 }
 
-// tell calls OnRemove, when the removal is done: it was queued under otter's
-// lock for the key, which another goroutine may still hold.
-func (s *Store) tell(r removal) {
-	defer func() {
-		if recover() != nil {
-			s.counts.panics.Add(1)
-		}
-	}()
-	s.cache.Compute(r.key, func(entry, bool) (entry, otter.ComputeOp) { return entry{}, otter.CancelOp })
+// hook calls OnRemove.
+func (s *Store) hook(r removal) {
+	defer s.contain()
+	s.await(r.key)
 	s.onRemove(r.key, r.live, r.cause)
+}
+
+// contain, deferred, ends a panic of code that is not ours.
+func (s *Store) contain() {
+	if recover() != nil {
+		s.counts.panics.Add(1)
+	}
+}
+
+// await returns when the removal of key is done: it was noted under otter's
+// lock for the key, which another goroutine may still hold.
+func (s *Store) await(key string) {
+	s.cache.Compute(key, func(entry, bool) (entry, otter.ComputeOp) { return entry{}, otter.CancelOp })
 }

@@ -7,14 +7,14 @@ import (
 
 // Stats is what a Store has done since it was made, or since ResetStats.
 type Stats struct {
-	Hits   uint64 // entries that Get, GetLive, GetMany and GetWithTTL found
+	Hits   uint64 // entries that Get, GetLive, GetMany, GetWithTTL, GetManyWithTTL and GetOrLease found
 	Misses uint64 // and that they did not find
 	Sets   uint64 // values written, by whatever method
 
 	// Values that have left the Store, by cause.
 	Deleted, Expired, Evicted, Replaced, Cleared uint64
 
-	HookPanics uint64 // calls of OnRemove that panicked
+	HookPanics uint64 // calls of OnRemove, or of a Watcher, that panicked
 
 	Entries int   // now
 	Bytes   int64 // now, as MaxBytes counts them; 0 without MaxBytes

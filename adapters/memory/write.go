@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"iter"
+	"slices"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -75,19 +77,23 @@ func (s *Store) DeleteMany(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// Clear removes all entries. No entry that was written before Clear began is
-// readable after it has returned nil. If ctx ends meanwhile some entries stay.
+// Clear removes all entries, and ends all leases. No entry that was written
+// before Clear began is readable after it has returned nil. If ctx ends
+// meanwhile some entries stay.
 func (s *Store) Clear(ctx context.Context) error {
 	const op = "clear"
 	if err := s.check(ctx, op); err != nil {
 		return err
 	}
-	for key := range s.cache.Keys() {
-		if err := s.check(ctx, op); err != nil {
-			return err
-		}
-		if err := s.remove(op, key, Cleared); err != nil {
-			return err
+	defer s.flush() // also if some stay
+	for _, keys := range []iter.Seq[string]{slices.Values(s.leases.keys()), s.cache.Keys()} {
+		for key := range keys {
+			if err := s.check(ctx, op); err != nil {
+				return err
+			}
+			if err := s.remove(op, key, Cleared); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
@@ -112,32 +118,53 @@ func (s *Store) remove(op, key string, cause Cause) error {
 	return s.change(op, key, func(entry, bool) (entry, Cause) { return entry{}, cause })
 }
 
-// change is every write. In one atomic step for the key, it asks decide what
-// is to become of it, given the entry that is there, if one is live:
+// change is every write that ends the lease of its key; alter is every write,
+// and also what changes a lease and no entry. In one atomic step for the key,
+// it asks decide what is to become of it, given the entry that is there, if one
+// is live:
 //
 //   - Replaced: next takes its place. If next holds the same Live, the entry is
 //     renewed, and nothing is removed.
 //   - another cause: it is removed.
-//   - kept: it stays. If it has expired it is removed all the same.
+//   - kept: it stays, and so does the lease. If it has expired it is removed
+//     all the same.
 //
-// decide runs under a lock of otter's, and may only look at its arguments. The
-// error is ErrClosed, and decide is then not asked.
-func (s *Store) change(op, key string, decide func(old entry, live bool) (next entry, cause Cause)) (err error) {
+// decide runs under a lock of otter's, and may only look at its arguments and
+// use the leases. The error is ErrClosed, and decide is then not asked.
+func (s *Store) change(op, key string, decide func(old entry, live bool) (next entry, cause Cause)) error {
+	return s.alter(op, key, true, decide)
+}
+
+// written is how a call of alter has gone.
+type written struct {
+	err     error
+	changed string // the key, if the watchers are to be told of it alone
+}
+
+func (s *Store) alter(op, key string, endsLease bool, decide func(old entry, live bool) (next entry, cause Cause)) error {
+	var w written
 	s.bound.writing.Add(1)
-	defer s.settle()
+	defer s.settle(&w)
 	s.cache.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
 		if s.closed.Load() { // under the lock, so that Close finds every entry there is
-			err = errClosed(op, key)
+			w.err = errClosed(op, key)
 			return entry{}, otter.CancelOp
 		}
 		live := found && !s.expired(old)
 		next, cause := decide(old, live)
+		if endsLease && cause != kept {
+			s.leases.end(key)
+		}
 		stays := cause == Replaced || live && cause == kept
+		renewed := live && cause == Replaced && next.live == old.live
+		if found && !live || cause != kept && cause != Cleared && (!renewed || next.deadline < old.deadline) {
+			w.changed = key
+		}
 		s.count(found, stays)
 		switch {
 		case found && !live:
 			s.removed(key, old, Expired)
-		case live && cause == Replaced && next.live == old.live:
+		case renewed:
 			s.forget(key, old)
 		case live && cause != kept:
 			s.removed(key, old, cause)
@@ -151,7 +178,7 @@ func (s *Store) change(op, key string, decide func(old entry, live bool) (next e
 		}
 		return entry{}, otter.CancelOp
 	})
-	return err
+	return w.err
 }
 
 func liveCopy(value []byte) *store.Live { return store.LiveBytes(append([]byte{}, value...)) }

@@ -31,6 +31,7 @@ var (
 	_ store.SetManyStore          = (*Store)(nil)
 	_ store.DeleteManyStore       = (*Store)(nil)
 	_ store.GetWithTTLStore       = (*Store)(nil)
+	_ store.GetManyWithTTLStore   = (*Store)(nil)
 	_ store.CompareAndSwapStore   = (*Store)(nil)
 	_ store.CompareAndDeleteStore = (*Store)(nil)
 	_ store.TouchStore            = (*Store)(nil)
@@ -108,6 +109,14 @@ func (s *Store) DeleteMany(ctx context.Context, keys []string) error {
 // GetWithTTL returns ErrNotFound.
 func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Duration, error) {
 	return nil, 0, s.miss(ctx, "getwithttl", key)
+}
+
+// GetManyWithTTL returns an empty map.
+func (s *Store) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	if err := s.check(ctx, "getmanywithttl", keys...); err != nil {
+		return nil, err
+	}
+	return map[string]store.Entry{}, nil
 }
 
 // CompareAndSwap swaps nothing, as every key is absent.

@@ -39,6 +39,10 @@ func calls(s *null.Store) map[string]func(ctx context.Context, key string, ttl t
 			_, _, err := s.GetWithTTL(ctx, key)
 			return err
 		},
+		"getmanywithttl": func(ctx context.Context, key string, _ time.Duration) error {
+			_, err := s.GetManyWithTTL(ctx, []string{"ok", key})
+			return err
+		},
 		"compareandswap": func(ctx context.Context, key string, ttl time.Duration) error {
 			_, err := s.CompareAndSwap(ctx, key, nil, nil, ttl)
 			return err
@@ -92,6 +96,9 @@ func TestRemembersNothing(t *testing.T) {
 	}
 	if values, err := s.GetMany(ctx, []string{"k"}); values == nil || len(values) != 0 || err != nil {
 		t.Errorf("GetMany = %v, %v", values, err)
+	}
+	if entries, err := s.GetManyWithTTL(ctx, []string{"k"}); entries == nil || len(entries) != 0 || err != nil {
+		t.Errorf("GetManyWithTTL = %v, %v", entries, err)
 	}
 	if swapped, err := s.CompareAndSwap(ctx, "k", nil, []byte("v"), 0); swapped || err != nil {
 		t.Errorf("CompareAndSwap = %v, %v", swapped, err)
