@@ -18,6 +18,8 @@ import (
 type client struct {
 	*memcache.Client
 	broken atomic.Int64 // connections that the servers have closed
+
+	versions atomic.Int32 // of the latest item: whether its server counts them
 }
 
 // retry repeats a call that may happen twice if it was given a broken
@@ -53,8 +55,23 @@ func (c *client) get(key string) (item *memcache.Item, err error) {
 	if errors.Is(err, memcache.ErrCacheMiss) {
 		return nil, nil
 	}
+	if err == nil {
+		versions := counted
+		if item.CasID == 0 {
+			versions = uncounted
+		}
+		if c.versions.Load() != versions {
+			c.versions.Store(versions)
+		}
+	}
 	return item, err
 }
+
+// What is known of versions. The zero value is nothing.
+const (
+	counted int32 = 1 + iota
+	uncounted
+)
 
 func (c *client) delete(key string) error {
 	err := c.retry(func() error { return c.Delete(key) })
@@ -102,7 +119,7 @@ func failure(ctx context.Context, op, key string, err error) error {
 		kind = ctx.Err()
 	case isTooLarge(err):
 		kind = store.ErrTooLarge
-	case errors.Is(err, errNoVersions):
+	case errors.Is(err, errNoVersions), errors.Is(err, errForeign):
 		kind = errors.ErrUnsupported
 	}
 	return store.Errorf(op, key, kind, "%w", err)

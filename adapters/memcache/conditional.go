@@ -30,7 +30,7 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 			if !isConflict(err) && !isTooLarge(err) {
 				return err == nil, err
 			}
-			_, there, readErr := s.read(n)
+			e, there, readErr := s.read(n)
 			switch {
 			case !errors.Is(readErr, store.ErrNotFound):
 				return false, readErr // nil if there is a live entry
@@ -39,6 +39,7 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 			case there == nil:
 				continue
 			}
+			s.dateIn(e.generation, item, ttl)
 			if err := s.replace(there, item); !isConflict(err) {
 				return err == nil, err
 			}
@@ -50,27 +51,28 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 // CompareAndSwap stores new if the value of key equals old.
 func (s *Store) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) (swapped bool, err error) {
 	item := s.name(key).item(new)
-	return s.compare(ctx, "compareandswap", key, old, ttl, func() (*memcache.Item, error) {
-		return item, s.date(item, ttl)
+	return s.compare(ctx, "compareandswap", key, old, ttl, func(e entry) *memcache.Item {
+		s.dateIn(e.generation, item, ttl)
+		return item
 	})
 }
 
 // CompareAndDelete removes key if its value equals old.
 func (s *Store) CompareAndDelete(ctx context.Context, key string, old []byte) (deleted bool, err error) {
-	return s.compare(ctx, "compareanddelete", key, old, 0, func() (*memcache.Item, error) {
-		return &memcache.Item{Key: s.name(key).native, Expiration: gone}, nil
+	return s.compare(ctx, "compareanddelete", key, old, 0, func(entry) *memcache.Item {
+		return &memcache.Item{Key: s.name(key).native, Expiration: gone}
 	})
 }
 
 // compare replaces the item of a live entry whose value equals old.
-func (s *Store) compare(ctx context.Context, op, key string, old []byte, ttl time.Duration, by func() (*memcache.Item, error)) (bool, error) {
+func (s *Store) compare(ctx context.Context, op, key string, old []byte, ttl time.Duration, by func(entry) *memcache.Item) (bool, error) {
 	old = bytes.Clone(old)
 	return do(ctx, s, op, []string{key}, ttl, func() (bool, error) {
 		replaced, err := s.update(s.name(key), func(e entry, _ *memcache.Item) (*memcache.Item, error) {
 			if !bytes.Equal(e.value, old) {
 				return nil, store.ErrNotFound
 			}
-			return by()
+			return by(e), nil
 		})
 		if errors.Is(err, store.ErrNotFound) {
 			err = nil
@@ -90,8 +92,10 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 				there.Expiration = expiration(time.Now(), s.life(ttl))
 				return there, nil
 			}
-			item := n.item(e.value)
-			return item, s.date(item, ttl)
+			now := time.Now()
+			e.ttl = s.life(ttl)
+			e.deadline = deadline(now, e.ttl)
+			return n.itemOf(e, now), nil
 		})
 		return err
 	})

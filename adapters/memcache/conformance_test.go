@@ -20,7 +20,7 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, func(t *testing.T) store.Store {
 		return newStore(t, &Options{Prefix: newPrefix()}, server.Addr)
 	}, &conformance.Options{
-		Want:     []string{"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "Add", "CompareAndSwap", "CompareAndDelete", "Touch", "Clear", "Ping"},
+		Want:     []string{"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap", "CompareAndDelete", "Touch", "Clear", "Ping", "Lease"},
 		MaxValue: maxValue,
 		Reopen: func(t *testing.T, s store.Store) store.Store {
 			return newStore(t, &Options{Prefix: s.(*Store).prefix}, server.Addr)
@@ -62,7 +62,7 @@ func TestConformanceOfPrefix(t *testing.T) {
 		whole.Store(view, s)
 		return view
 	}, &conformance.Options{
-		Want:       []string{"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "Add", "CompareAndSwap", "CompareAndDelete", "Touch", "Ping"},
+		Want:       []string{"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap", "CompareAndDelete", "Touch", "Ping", "Lease"},
 		MaxKey:     store.MaxKeyLen - len("p:"),
 		MaxValue:   maxValue,
 		DefaultTTL: 1e12,

@@ -57,15 +57,16 @@ func TestRestart(t *testing.T) {
 	}
 	var written string
 	for name, call := range map[string]func() error{
-		"get":        func() error { _, err := s.Get(ctx, "k"); return err },
-		"set":        func() error { return s.Set(ctx, "k", []byte("v"), 0) },
-		"delete":     func() error { return s.Delete(ctx, "k") },
-		"ttl":        func() error { _, err := s.TTL(ctx, "k"); return err },
-		"getwithttl": func() error { _, _, err := s.GetWithTTL(ctx, "k"); return err },
-		"getmany":    func() error { _, err := s.GetMany(ctx, []string{"a", "b"}); return err },
-		"setmany":    func() error { return s.SetMany(ctx, []store.Item{{Key: "a"}, {Key: "b"}}) },
-		"touch":      func() error { return s.Touch(ctx, "k", 0) },
-		"ping":       func() error { return s.Ping(ctx) },
+		"get":            func() error { _, err := s.Get(ctx, "k"); return err },
+		"set":            func() error { return s.Set(ctx, "k", []byte("v"), 0) },
+		"delete":         func() error { return s.Delete(ctx, "k") },
+		"ttl":            func() error { _, err := s.TTL(ctx, "k"); return err },
+		"getwithttl":     func() error { _, _, err := s.GetWithTTL(ctx, "k"); return err },
+		"getmanywithttl": func() error { _, err := s.GetManyWithTTL(ctx, []string{"a", "b"}); return err },
+		"getmany":        func() error { _, err := s.GetMany(ctx, []string{"a", "b"}); return err },
+		"setmany":        func() error { return s.SetMany(ctx, []store.Item{{Key: "a"}, {Key: "b"}}) },
+		"touch":          func() error { return s.Touch(ctx, "k", 0) },
+		"ping":           func() error { return s.Ping(ctx) },
 	} {
 		fill()
 		server.Kill()
@@ -77,7 +78,7 @@ func TestRestart(t *testing.T) {
 		wantGet(t, s, name, "v")
 		written = name
 	}
-	afterLease()
+	afterProof()
 	wantGet(t, s, written, "v")
 }
 
@@ -119,7 +120,7 @@ func TestSilentServer(t *testing.T) {
 		t.Errorf("Get = %v, which matches too much", err)
 	}
 	// Those who wait for the generation together fail together.
-	afterLease()
+	afterProof()
 	var wg sync.WaitGroup
 	start := time.Now()
 	for range 20 {
@@ -137,7 +138,7 @@ func TestSilentServer(t *testing.T) {
 	server.Resume()
 	mustSet(t, s, "swap", "first", 0)
 	server.Pause()
-	afterLease()
+	afterProof()
 	c.Timeout = 2 * time.Second
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
@@ -218,12 +219,17 @@ func TestOneOfTwoServers(t *testing.T) {
 				lost = lost[1:]
 				wantErr(t, "Ping", s.Ping(ctx), store.ErrUnavailable)
 				for _, key := range kept[:3] {
-					afterLease()
+					afterProof()
 					wantGet(t, s, key, key)
 				}
 				wantGet(t, open(), kept[0], kept[0]) // that has not seen the generation yet
 				values, err := s.GetMany(ctx, append(lost, kept...))
 				wantErr(t, "GetMany", err, store.ErrUnavailable)
+				entries, err := s.GetManyWithTTL(ctx, append(lost, kept...))
+				wantErr(t, "GetManyWithTTL", err, store.ErrUnavailable)
+				if len(entries) != len(kept) {
+					t.Errorf("GetManyWithTTL has %d values, want %d", len(entries), len(kept))
+				}
 				if len(values) != len(kept) {
 					t.Errorf("GetMany has %d values, want %d", len(values), len(kept))
 				}
@@ -235,7 +241,7 @@ func TestOneOfTwoServers(t *testing.T) {
 				for _, key := range lost {
 					mustSet(t, s, key, "new", 0)
 				}
-				afterLease()
+				afterProof()
 				for _, s := range []*Store{s, open()} {
 					for _, key := range append(lost, kept[0]) {
 						wantGet(t, s, key, "new")

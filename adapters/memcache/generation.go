@@ -14,9 +14,9 @@ import (
 const (
 	copies = 3
 
-	// lease is how long a number that was read may be used before it is read
+	// proofLife is how long a number that was read may be used before it is read
 	// again. It is the same in all processes, as Clear waits for it to pass.
-	lease = 500 * time.Millisecond
+	proofLife = 500 * time.Millisecond
 
 	// settling is how many readings are of one copy before all are compared.
 	settling = 20
@@ -65,12 +65,12 @@ func (g *generation) init(c *client, prefix string) {
 
 // holds reports whether a proof is good enough for one who has seen an entry
 // of the generation seen. A server that has closed a connection may have lost
-// its copy, so that ends the lease too.
+// its copy, so that ends its life too.
 func (g *generation) holds(p *proof, seen uint64) bool {
-	return p.err == nil && p.number >= seen && time.Since(p.at) < lease && p.broken == g.client.broken.Load()
+	return p.err == nil && p.number >= seen && time.Since(p.at) < proofLife && p.broken == g.client.broken.Load()
 }
 
-// current returns the highest number of at most a lease ago, or of now if that
+// current returns the highest number of at most proofLife ago, or of now if that
 // is below one that was seen in an entry. Callers that wait for one reading
 // share its outcome.
 func (g *generation) current(seen uint64) (uint64, error) {
@@ -154,7 +154,7 @@ func (g *generation) clear() error {
 	if err != nil {
 		return err
 	}
-	time.Sleep(lease)
+	time.Sleep(proofLife)
 	return g.raiseAll(to) // as one may have been lost and brought back as it was before
 }
 

@@ -49,7 +49,7 @@ func TestClearIsSeenAtOnce(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		var wg sync.WaitGroup
 		for range 4 {
-			wg.Go(func() { // b reads all the time, and keeps its lease
+			wg.Go(func() { // b reads all the time, and keeps its proof
 				for ctx.Err() == nil {
 					if _, err := b.Get(ctx, "k"); err != nil && !errors.Is(err, store.ErrNotFound) && ctx.Err() == nil {
 						t.Error(err)
@@ -57,7 +57,7 @@ func TestClearIsSeenAtOnce(t *testing.T) {
 				}
 			})
 		}
-		time.Sleep(lease / 4)
+		time.Sleep(proofLife / 4)
 		wantErr(t, "Clear", a.Clear(t.Context()), nil)
 		wantMiss(t, b, "k")
 		wantMiss(t, a, "k")
@@ -80,7 +80,7 @@ func TestNewerEntryIsBelieved(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		mustSet(t, b, "other", "v", 0) // b has a lease
+		mustSet(t, b, "other", "v", 0) // b has a proof
 		cleared := make(chan error)
 		go func() { cleared <- a.Clear(t.Context()) }()
 		for a.generation.proven.Load().number == before {
@@ -135,8 +135,8 @@ func lose(t *testing.T, s *Store, keys ...string) {
 	}
 }
 
-// afterLease waits until handles ask for the generation again.
-func afterLease() { time.Sleep(lease + 10*time.Millisecond) }
+// afterProof waits until handles ask for the generation again.
+func afterProof() { time.Sleep(proofLife + 10*time.Millisecond) }
 
 func TestCopiesLost(t *testing.T) {
 	t.Parallel()
@@ -155,7 +155,7 @@ func TestCopiesLost(t *testing.T) {
 			}
 		}
 		wantGet(t, newStore(t, opts, addr), "kept", "v")
-		afterLease()
+		afterProof()
 		wantGet(t, s, "kept", "v")
 		wantMiss(t, s, "cleared")
 	}
@@ -165,7 +165,7 @@ func TestCopiesLost(t *testing.T) {
 	other := newStore(t, opts, addr)
 	wantMiss(t, other, "cleared", "kept")
 	mustSet(t, other, "new", "v", 0)
-	afterLease()
+	afterProof()
 	wantMiss(t, s, "cleared", "kept")
 	wantGet(t, s, "new", "v")
 
@@ -175,10 +175,10 @@ func TestCopiesLost(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	afterLease()
+	afterProof()
 	wantMiss(t, s, "new")
 	mustSet(t, s, "k", "v", 0)
-	afterLease()
+	afterProof()
 	wantGet(t, newStore(t, opts, addr), "k", "v")
 }
 
@@ -271,7 +271,7 @@ func TestInventedGeneration(t *testing.T) {
 	wantGet(t, s, "bad", "v")
 }
 
-// One reading of the generation in each lease is all that a call costs beside
+// One reading of the generation in each proofLife is all that a call costs beside
 // its own round trip.
 func TestRoundTrips(t *testing.T) {
 	t.Parallel()
@@ -285,7 +285,7 @@ func TestRoundTrips(t *testing.T) {
 		mustSet(t, s, "k", "v", 0)
 		wantGet(t, s, "k", "v")
 	}
-	readings := int(time.Since(start)/lease) + 1
+	readings := int(time.Since(start)/proofLife) + 1
 	if n := commands(t, server.Addr) - before; n < 2*calls || n > 2*calls+readings*(1+copies*2) {
 		t.Errorf("%d calls of Set and Get made %d round trips in %v", calls, n, time.Since(start))
 	}

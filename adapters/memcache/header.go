@@ -20,26 +20,61 @@ const headerFlags uint32 = 0x6361_6972
 //	deadline    8 bytes, microseconds since 1970, 0 for none
 //	key length  2 bytes
 //	key         the whole key if the item's is a hash, else nothing
+//
+// Version 2 has a lease besides. An item without an entry has a deadline that
+// has passed long ago.
+//
+//	kind          1 byte
+//	deadline      8 bytes, likewise
+//	token length  1 byte
+//	token
 type header struct {
 	generation uint64
 	deadline   int64
 	key        string
+	lease      lease
+}
+
+// A lease is part of the item of its key, or all of it: so whoever writes the
+// item without knowing of a lease ends it.
+type lease struct {
+	kind     byte
+	deadline int64
+	token    string
 }
 
 const (
-	headerMagic   = 0xca17
-	headerVersion = 1
-	headerLen     = 21 // without the key
+	noLease byte = iota
+	toFill       // the one who has the token may fill
+	onHold       // nobody may
+)
+
+const (
+	headerMagic  = 0xca17
+	plainVersion = 1
+	leaseVersion = 2
+	headerLen    = 21 // without the key and the lease
+	leaseLen     = 10 // without the token
+
+	longAgo = 1 // a deadline
 )
 
 // encode returns the header followed by the value, in a slice of its own.
 func (h header) encode(value []byte) []byte {
-	b := make([]byte, headerLen, headerLen+len(h.key)+len(value))
+	b := make([]byte, headerLen, headerLen+len(h.key)+leaseLen+len(h.lease.token)+len(value))
 	binary.BigEndian.PutUint16(b, headerMagic)
-	b[2] = headerVersion
+	b[2] = plainVersion
 	stamp(b, h.generation, h.deadline)
 	binary.BigEndian.PutUint16(b[19:], uint16(len(h.key)))
-	return append(append(b, h.key...), value...)
+	b = append(b, h.key...)
+	if h.lease.kind != noLease {
+		b[2] = leaseVersion
+		b = append(b, h.lease.kind)
+		b = binary.BigEndian.AppendUint64(b, uint64(h.lease.deadline))
+		b = append(b, byte(len(h.lease.token)))
+		b = append(b, h.lease.token...)
+	}
+	return append(b, value...)
 }
 
 // stamp changes the generation and the deadline in an encoded header.
@@ -50,9 +85,10 @@ func stamp(b []byte, generation uint64, deadline int64) {
 
 // parse takes apart what encode made. The value is part of b.
 func parse(b []byte) (h header, value []byte, ok bool) {
-	if len(b) < headerLen || binary.BigEndian.Uint16(b) != headerMagic || b[2] != headerVersion {
+	if len(b) < headerLen || binary.BigEndian.Uint16(b) != headerMagic {
 		return header{}, nil, false
 	}
+	version := b[2]
 	h.generation = binary.BigEndian.Uint64(b[3:])
 	h.deadline = int64(binary.BigEndian.Uint64(b[11:]))
 	keyLen := int(binary.BigEndian.Uint16(b[19:]))
@@ -61,7 +97,32 @@ func parse(b []byte) (h header, value []byte, ok bool) {
 		return header{}, nil, false
 	}
 	h.key = string(b[:keyLen])
-	return h, b[keyLen:], true
+	b = b[keyLen:]
+	switch version {
+	case plainVersion:
+		return h, b, true
+	case leaseVersion:
+		if h.lease, b, ok = parseLease(b); ok {
+			return h, b, true
+		}
+	}
+	return header{}, nil, false
+}
+
+// parseLease takes apart what begins with a lease.
+func parseLease(b []byte) (l lease, rest []byte, ok bool) {
+	if len(b) < leaseLen {
+		return lease{}, nil, false
+	}
+	l.kind = b[0]
+	l.deadline = int64(binary.BigEndian.Uint64(b[1:]))
+	tokenLen := int(b[9])
+	b = b[leaseLen:]
+	if l.kind != toFill && l.kind != onHold || l.deadline < 0 || tokenLen == 0 || tokenLen > len(b) {
+		return lease{}, nil, false
+	}
+	l.token = string(b[:tokenLen])
+	return l, b[tokenLen:], true
 }
 
 // deadline is the instant at which ttl from now has passed, rounded up.

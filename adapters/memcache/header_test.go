@@ -29,6 +29,23 @@ func TestHeader(t *testing.T) {
 	}
 }
 
+func TestHeaderWithLease(t *testing.T) {
+	for _, key := range []string{"", "k"} {
+		for _, token := range []string{"t", strings.Repeat("t", 64)} {
+			in := header{generation: 1, deadline: longAgo, key: key, lease: lease{onHold, math.MaxInt64, token}}
+			b := in.encode([]byte("value"))
+			if out, value, ok := parse(b); !ok || out != in || string(value) != "value" {
+				t.Errorf("parse(encode(%v)) = %v, %q, %v", in, out, value, ok)
+			}
+			for n := range len(b) - len("value") {
+				if _, _, ok := parse(b[:n]); ok {
+					t.Errorf("the first %d bytes of a header with a lease are taken for one", n)
+				}
+			}
+		}
+	}
+}
+
 func FuzzHeader(f *testing.F) {
 	good := header{key: "key"}.encode([]byte("value"))
 	stamp(good, 7, 1_800_000_000_000_000)
@@ -48,6 +65,15 @@ func FuzzHeader(f *testing.F) {
 	}
 	f.Add([]byte{})
 	f.Add(good[:headerLen])
+	leased := header{key: "key", lease: lease{toFill, 7, "token"}}.encode([]byte("value"))
+	stamp(leased, 7, longAgo)
+	f.Add(leased)
+	f.Add(leased[:headerLen+len("key")+leaseLen])
+	for i, to := range map[int]byte{0: 9, 1: 0xff, 9: 0xff} { // another kind, a negative deadline, a long token
+		b := bytes.Clone(leased)
+		b[headerLen+len("key")+i] = to
+		f.Add(b)
+	}
 	f.Fuzz(func(t *testing.T, b []byte) {
 		h, value, ok := parse(b)
 		if !ok {

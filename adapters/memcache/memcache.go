@@ -18,6 +18,10 @@
 // Clear raises, and the whole key if the item's is a hash. A header that is
 // not understood is a miss.
 //
+// The lease of a key is in its item too, after the header, with the entry or
+// without one: so whatever is written there ends it, also by other programs.
+// To those who know nothing of leases such an item is a miss.
+//
 // What another program has stored at prefix + key, without the flags, is read
 // as it is, with store.UnknownTTL. It is no entry of this store to Clear.
 //
@@ -87,8 +91,8 @@ type Options struct {
 //
 // A call takes one round trip, and one more where the generation is to be
 // read. Touch, CompareAndSwap and CompareAndDelete take two, and more while
-// others write the same key; Add takes three where an expired entry is in its
-// way. SetMany and DeleteMany make one call for each key, 16 at a time.
+// others write the same key; Add takes three where an expired entry or a lease
+// is in its way. SetMany and DeleteMany make one call for each key, 16 at a time.
 //
 // gomemcache knows no context. A call whose context can end runs in another
 // goroutine, and goes on there when the context has ended: its write may still
@@ -96,13 +100,15 @@ type Options struct {
 //
 // When a server has closed a connection, because it has restarted for example,
 // the store closes all that the client keeps idle. Get, Set, Delete, their
-// batches and Ping are then repeated; a Set may therefore be applied twice.
-// Add and the calls that compare are not repeated once they have sent a write:
-// they return ErrUnavailable, as nobody knows whether it happened.
+// batches, Ping and those of leases are then repeated; a Set may therefore be
+// applied twice. Add and the calls that compare are not repeated once they have
+// sent a write: they return ErrUnavailable, as nobody knows whether it
+// happened.
 //
 // What must be atomic takes a server that counts versions, as all do that do
-// not run with -C. There, Clear, Touch and the calls that compare, and Add
-// where an expired entry is in its way, are errors.ErrUnsupported.
+// not run with -C. There, Clear, Touch, the calls that compare, the leases, and
+// Add where something that is no entry is in its way, are
+// errors.ErrUnsupported.
 type Store struct {
 	client client
 	owned  bool // the client was made by open
@@ -121,6 +127,7 @@ var (
 	_ store.SetManyStore          = (*Store)(nil)
 	_ store.DeleteManyStore       = (*Store)(nil)
 	_ store.GetWithTTLStore       = (*Store)(nil)
+	_ store.GetManyWithTTLStore   = (*Store)(nil)
 	_ store.AddStore              = (*Store)(nil)
 	_ store.CompareAndSwapStore   = (*Store)(nil)
 	_ store.CompareAndDeleteStore = (*Store)(nil)

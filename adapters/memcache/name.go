@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/base64"
 	"strings"
+	"time"
 
 	"github.com/bradfitz/gomemcache/memcache"
 )
@@ -52,6 +53,20 @@ func (n name) inHeader() string {
 // and the deadline, which are known when it is sent.
 func (n name) item(value []byte) *memcache.Item {
 	return &memcache.Item{Key: n.native, Flags: headerFlags, Value: header{key: n.inHeader()}.encode(value)}
+}
+
+// itemOf returns an item with what was found in another one: the entry, the
+// lease, or both.
+func (n name) itemOf(e entry, now time.Time) *memcache.Item {
+	h := header{generation: e.generation, deadline: e.deadline, key: n.inHeader(), lease: e.lease}
+	ttl := e.ttl
+	if !e.live {
+		h.deadline, ttl = longAgo, 0
+	}
+	if e.lease.kind != noLease {
+		ttl = max(ttl, left(now, e.lease.deadline))
+	}
+	return &memcache.Item{Key: n.native, Flags: headerFlags, Value: h.encode(e.value), Expiration: expiration(now, ttl)}
 }
 
 func isPlain(s string) bool {

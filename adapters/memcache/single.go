@@ -10,15 +10,20 @@ import (
 	"github.com/cairncache/cairn/store"
 )
 
-// An entry is a live entry as it was read.
+// An entry is what an item was found to hold: a live entry, or none, and a
+// lease that has not ended, or none.
 type entry struct {
-	value   []byte
-	ttl     time.Duration // left
-	foreign bool          // written by another program
+	live       bool
+	value      []byte
+	ttl        time.Duration // left
+	deadline   int64
+	foreign    bool // written by another program
+	generation uint64
+	lease      lease
 }
 
-// read returns the live entry of a key, or ErrNotFound, and in both cases the
-// item that is there, if any.
+// read returns the live entry of a key, or ErrNotFound with nothing but the
+// lease, and in both cases the item that is there, if any.
 func (s *Store) read(n name) (entry, *memcache.Item, error) {
 	generation, err := s.generation.current(0)
 	if err != nil {
@@ -32,19 +37,24 @@ func (s *Store) read(n name) (entry, *memcache.Item, error) {
 	return e, item, err
 }
 
-// judge returns the entry that an item holds, or ErrNotFound if there is no
-// item, or none that is live in a generation.
+// judge returns the entry that an item holds, or ErrNotFound with nothing but
+// the lease if there is no item, or none that is live in a generation.
 func (s *Store) judge(n name, item *memcache.Item, generation uint64) (entry, error) {
+	none := entry{generation: generation}
 	switch {
 	case item == nil, item.Flags != headerFlags && n.hashed:
-		return entry{}, store.ErrNotFound
+		return none, store.ErrNotFound
 	case item.Flags != headerFlags:
-		return entry{item.Value, store.UnknownTTL, true}, nil
+		return entry{live: true, value: item.Value, ttl: store.UnknownTTL, foreign: true, generation: generation}, nil
 	}
 	h, value, ok := parse(item.Value)
-	ttl := left(time.Now(), h.deadline)
-	if !ok || ttl <= 0 || h.key != n.inHeader() {
-		return entry{}, store.ErrNotFound
+	now := time.Now()
+	ttl := left(now, h.deadline)
+	if left(now, h.lease.deadline) <= 0 {
+		h.lease = lease{}
+	}
+	if !ok || ttl <= 0 && h.lease.kind == noLease || h.key != n.inHeader() {
+		return none, store.ErrNotFound
 	}
 	if h.generation > generation { // another process has cleared the store
 		var err error
@@ -52,19 +62,30 @@ func (s *Store) judge(n name, item *memcache.Item, generation uint64) (entry, er
 			return entry{}, err
 		}
 	}
+	none.generation = generation
 	if h.generation != generation {
-		return entry{}, store.ErrNotFound
+		return none, store.ErrNotFound
 	}
-	return entry{value, ttl, false}, nil
+	none.lease = h.lease
+	if ttl <= 0 {
+		return none, store.ErrNotFound
+	}
+	return entry{true, value, ttl, h.deadline, false, generation, h.lease}, nil
 }
 
 // date writes into an item what is known only when it is sent.
 func (s *Store) date(item *memcache.Item, ttl time.Duration) error {
 	generation, err := s.generation.current(0)
+	s.dateIn(generation, item, ttl)
+	return err
+}
+
+// dateIn is date in the generation of the item that is to be replaced. In a
+// newer one, what comes from before a Clear would be there after it.
+func (s *Store) dateIn(generation uint64, item *memcache.Item, ttl time.Duration) {
 	now, ttl := time.Now(), s.life(ttl)
 	stamp(item.Value, generation, deadline(now, ttl))
 	item.Expiration = expiration(now, ttl)
-	return err
 }
 
 // life is what a ttl stands for in this store.

@@ -130,6 +130,10 @@ func TestForeignItems(t *testing.T) {
 	if value, ttl, err := s.GetWithTTL(ctx, "k"); string(value) != "theirs" || ttl != store.UnknownTTL || err != nil {
 		t.Errorf("GetWithTTL = %q, %v, %v", value, ttl, err)
 	}
+	entries, err := s.GetManyWithTTL(ctx, []string{"k", "absent"})
+	if e := entries["k"]; len(entries) != 1 || string(e.Value) != "theirs" || e.TTL != store.UnknownTTL || err != nil {
+		t.Errorf("GetManyWithTTL = %v, %v", entries, err)
+	}
 	if values, err := s.GetMany(ctx, []string{"k", "absent"}); len(values) != 1 || string(values["k"]) != "theirs" || err != nil {
 		t.Errorf("GetMany = %q, %v", values, err)
 	}
