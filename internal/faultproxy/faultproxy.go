@@ -4,13 +4,15 @@
 // A proxy is in one mode at a time: [Proxy.Pass] to begin with, until
 // [Proxy.Delay], [Proxy.BlackHole] or [Proxy.Cut] is called. A mode holds for
 // the connections that there are, for what is on its way in them, and for new
-// connections. [Proxy.DropReply] adds one single fault to the mode.
+// connections. [Proxy.DropReply] adds one single fault to the mode, and
+// [Proxy.Hold] and [Proxy.Lose] choose connections.
 package faultproxy
 
 import (
 	"context"
 	"math/rand/v2"
 	"net"
+	"slices"
 	"strconv"
 	"sync"
 	"testing"
@@ -70,9 +72,10 @@ func New(t testing.TB, target string) *Proxy {
 
 func loopback(port int) string { return net.JoinHostPort("127.0.0.1", strconv.Itoa(port)) }
 
-// Pass forwards everything at once, also what Delay still holds back. The
-// connections that have lost something in BlackHole, or were accepted then, are
-// closed; the others go on. A DropReply that has not happened yet is revoked.
+// Pass forwards everything at once, also what Delay and Hold still hold back.
+// The connections that have lost something in BlackHole or Lose, or were
+// accepted in BlackHole, are closed; the others go on. A DropReply that has not
+// happened yet is revoked.
 func (p *Proxy) Pass() {
 	p.t.Helper()
 	p.set(mode{})
@@ -110,6 +113,30 @@ func (p *Proxy) DropReply() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.drop = true
+}
+
+// Hold holds back everything on some connections, in both directions, until the
+// mode is set again. It reports how many it has found. The peers are their
+// addresses as the server sees them: what Redis shows in CLIENT LIST as addr.
+func (p *Proxy) Hold(peers ...string) (found int) {
+	return p.choose(peers, func(l *link) { l.held = true })
+}
+
+// Lose is BlackHole for some connections. See Hold.
+func (p *Proxy) Lose(peers ...string) (found int) {
+	return p.choose(peers, func(l *link) { l.lost = true })
+}
+
+func (p *Proxy) choose(peers []string, fault func(*link)) (found int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for l := range p.links {
+		if l.server != nil && slices.Contains(peers, l.server.LocalAddr().String()) {
+			fault(l)
+			found++
+		}
+	}
+	return found
 }
 
 // Accepted returns how many connections were accepted so far. A connection may
@@ -163,6 +190,7 @@ func (p *Proxy) set(m mode) {
 	}
 	p.change(m)
 	for l := range p.links {
+		l.held = false
 		if l.lost && !m.lose {
 			l.close()
 		}

@@ -20,6 +20,7 @@ type link struct {
 	// Guarded by p.mu.
 	server   net.Conn // nil until connected
 	lost     bool     // something was lost, the rest is lost too
+	held     bool     // nothing goes on until this changes
 	dropping bool     // the next packet to the client is the reply to drop
 }
 
@@ -131,6 +132,9 @@ func (l *link) hold(pk packet, toServer bool) {
 		delay, changed := l.p.mode.toClient, l.p.changed
 		if toServer {
 			delay = l.p.mode.toServer
+		}
+		if l.held {
+			delay = time.Hour
 		}
 		l.p.mu.Unlock()
 		wait := time.Until(pk.read.Add(delay))

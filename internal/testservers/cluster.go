@@ -1,6 +1,7 @@
 package testservers
 
 import (
+	"fmt"
 	"sync"
 	"testing"
 )
@@ -18,22 +19,41 @@ func RedisCluster(t testing.TB) *Cluster {
 }
 
 var redisCluster = sync.OnceValues(func() (*Cluster, error) {
+	masters, err := startMasters(3)
+	if err != nil {
+		return nil, err
+	}
+	return clusterOf(masters), nil
+})
+
+func clusterOf(masters []*instance) *Cluster {
 	var c Cluster
-	for range 3 {
+	for _, i := range masters {
+		c.Addrs = append(c.Addrs, i.addr())
+	}
+	return &c
+}
+
+// startMasters starts a Redis Cluster that forgets nothing of itself: its
+// nodes may be killed and restarted.
+func startMasters(n int) ([]*instance, error) {
+	create := []string{"redis-cli", "--cluster", "create"}
+	var masters []*instance
+	for range n {
 		i, err := redisSpec("--cluster-enabled", "yes").start("redis-cluster", freePort)
 		if err != nil {
 			return nil, err
 		}
-		c.Addrs = append(c.Addrs, i.addr())
+		masters = append(masters, i)
+		create = append(create, i.addr())
 	}
-	create := append([]string{"redis-cli", "--cluster", "create"}, c.Addrs...)
 	if err := runToEnd(append(create, "--cluster-yes")...); err != nil {
 		return nil, err
 	}
-	for _, addr := range c.Addrs {
-		if err := says(addr, "CLUSTER INFO", "cluster_state:ok", "cluster_slots_ok:16384", "cluster_size:3"); err != nil {
+	for _, i := range masters {
+		if err := says(i.addr(), "CLUSTER INFO", "cluster_state:ok", "cluster_slots_ok:16384", fmt.Sprint("cluster_size:", n)); err != nil {
 			return nil, err
 		}
 	}
-	return &c, nil
-})
+	return masters, nil
+}

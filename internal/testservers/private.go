@@ -19,7 +19,12 @@ func startProcess(t testing.TB, name string, s spec) *Process {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := &Process{instance: i, t: t}
+	return adopt(t, i)
+}
+
+// adopt makes a server one that the test has for itself.
+func adopt(t testing.TB, i *instance) *Process {
+	p := &Process{instance: i, t: t, Server: Server{Addr: i.addr()}}
 	t.Cleanup(i.guard())
 	t.Cleanup(p.Kill)
 	return p
