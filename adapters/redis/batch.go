@@ -24,26 +24,39 @@ const (
 // part that fails. A key that holds something else than a string is left out,
 // on a cluster it is an error.
 func (s *Store) GetMany(ctx context.Context, keys []string) (map[string][]byte, error) {
-	const op = "getmany"
+	return many(ctx, s, "getmany", keys, s.read, func(value []byte) bool { return value != nil })
+}
+
+// GetManyWithTTL implements store.GetManyWithTTLStore in the round trips of
+// GetMany. Each is a transaction of two commands for each key; on a cluster it
+// is not, and an entry that is replaced between its two shows its old value
+// with the new time to live. It stops as GetMany does. A key that holds
+// something else than a string is an error.
+func (s *Store) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
+	return many(ctx, s, "getmanywithttl", keys, s.readWithTTL, func(e store.Entry) bool { return e.Value != nil })
+}
+
+// many reads keys in parts. read returns one result for each full key, also
+// with an error, and is tells which are there.
+func many[V any](ctx context.Context, s *Store, op string, keys []string, read func(context.Context, []string) ([]V, error), is func(V) bool) (map[string]V, error) {
 	if err := s.check(ctx, op, keys...); err != nil {
 		return nil, err
 	}
-	values := make(map[string][]byte, len(keys))
+	var none V
+	values := make(map[string]V, len(keys))
 	full := make([]string, 0, len(keys))
 	for _, key := range keys {
 		if _, twice := values[key]; !twice {
-			values[key] = nil
+			values[key] = none
 			full = append(full, s.prefix+key)
 		}
 	}
 	clear(values)
 	for part := range slices.Chunk(full, partLen) {
-		found, err := exchange(ctx, s, func(ctx context.Context) ([][]byte, error) {
-			return s.read(ctx, part)
-		})
-		for i, value := range found {
-			if value != nil {
-				values[part[i][len(s.prefix):]] = value
+		found, err := exchange(ctx, s, func(ctx context.Context) ([]V, error) { return read(ctx, part) })
+		for i, v := range found {
+			if is(v) {
+				values[part[i][len(s.prefix):]] = v
 			}
 		}
 		if err != nil {
@@ -66,24 +79,55 @@ func (s *Store) read(ctx context.Context, full []string) ([][]byte, error) {
 		}
 		return values, err
 	}
-	// If one server does not answer, what the others have said is of use: this
-	// gives up a little before exchange does.
-	if deadline, ok := ctx.Deadline(); ok {
-		var cancel context.CancelFunc
-		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/16))
-		defer cancel()
-	}
 	cmds := make([]*goredis.StringCmd, len(full))
 	for i, key := range full {
 		cmds[i] = goredis.NewStringCmd(ctx, "get", key)
 	}
-	err := pipeline(ctx, s, cmds)
+	err := readPipeline(ctx, s, s.client.Pipeline(), cmds)
 	for i, cmd := range cmds {
 		if cmd.Err() == nil {
 			values[i] = append([]byte{}, cmd.Val()...)
 		}
 	}
 	return values, err
+}
+
+// readWithTTL returns the entry of each key, or one with a nil value. With an
+// error it returns what else was read.
+func (s *Store) readWithTTL(ctx context.Context, full []string) ([]store.Entry, error) {
+	gets, ttls, cmds := make([]*goredis.StringCmd, len(full)), make([]*goredis.IntCmd, len(full)), make([]*sequence, len(full))
+	for i, key := range full {
+		gets[i] = goredis.NewStringCmd(ctx, "get", key)
+		ttls[i] = goredis.NewIntCmd(ctx, "pttl", key)
+		cmds[i] = &sequence{gets[i], []goredis.Cmder{ttls[i]}}
+	}
+	pipe := s.client.TxPipeline
+	if s.cluster != nil {
+		pipe = s.client.Pipeline
+	}
+	err := readPipeline(ctx, s, pipe(), cmds)
+	entries := make([]store.Entry, len(full))
+	for i, cmd := range cmds {
+		if cmd.Err() != nil {
+			continue
+		}
+		if ttl, gone := left(ttls[i].Val()); gone == nil {
+			entries[i] = store.Entry{Value: append([]byte{}, gets[i].Val()...), TTL: ttl}
+		}
+	}
+	return entries, err
+}
+
+// readPipeline is exec for reads. If one server of a cluster does not answer,
+// what the others have said is of use: this gives up a little before exchange
+// does.
+func readPipeline[C goredis.Cmder](ctx context.Context, s *Store, pipe goredis.Pipeliner, cmds []C) error {
+	if deadline, ok := ctx.Deadline(); ok && s.cluster != nil {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithDeadline(ctx, deadline.Add(-time.Until(deadline)/16))
+		defer cancel()
+	}
+	return exec(ctx, pipe, cmds)
 }
 
 // SetMany implements store.SetManyStore in one round trip for each thousand
@@ -101,16 +145,19 @@ func (s *Store) SetMany(ctx context.Context, items []store.Item) error {
 	var refused error
 	for part := range parts(items) {
 		cmds := make([]*goredis.StatusCmd, len(part))
+		full := make([]string, len(part))
 		for i, item := range part {
+			full[i] = s.prefix + item.Key
 			if len(item.Value) > maxValue {
 				refused = tooLarge(op, item.Key, item.Value)
-				cmds[i] = goredis.NewStatusCmd(ctx, "unlink", s.prefix+item.Key)
+				cmds[i] = goredis.NewStatusCmd(ctx, "unlink", full[i])
 			} else {
-				cmds[i] = goredis.NewStatusCmd(ctx, s.setArgs(item.Key, s.keep(ctx, item.Value), item.TTL)...)
+				cmds[i] = goredis.NewStatusCmd(ctx, s.setArgs(full[i], s.keep(ctx, item.Value), item.TTL)...)
 			}
 		}
 		_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
-			return none{}, pipeline(ctx, s, cmds)
+			voids := s.unlinks(ctx, full, func(args []any, key string) []any { return append(args, leaseKey(key)) })
+			return none{}, pipeline(ctx, s, cmds, append(voids, s.publications(ctx, full)...)...)
 		})
 		if err != nil {
 			return s.fail(ctx, op, "", err)
@@ -156,27 +203,56 @@ func (s *Store) DeleteMany(ctx context.Context, keys []string) error {
 	return nil
 }
 
-// unlinkAll removes keys, which an abandoned call may go on reading.
+// unlinkAll removes keys and their leases. An abandoned call may go on reading
+// the slice.
 func (s *Store) unlinkAll(ctx context.Context, full []string) error {
 	_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
-		if s.cluster == nil {
-			return none{}, s.client.Unlink(ctx, full...).Err()
-		}
-		cmds := make([]*goredis.Cmd, len(full))
-		for i, key := range full {
-			cmds[i] = goredis.NewCmd(ctx, "unlink", key)
-		}
-		return none{}, pipeline(ctx, s, cmds)
+		cmds := s.unlinks(ctx, full, func(args []any, key string) []any { return append(args, key, leaseKey(key)) })
+		return none{}, pipeline(ctx, s, cmds, s.publications(ctx, full)...)
 	})
 	return err
 }
 
-// pipeline sends the commands together, on a cluster those for each server. It
-// returns the first error that is not a miss, after all were answered or gave
-// up.
-func pipeline[C goredis.Cmder](ctx context.Context, s *Store, cmds []C) error {
-	pipe := s.client.Pipeline()
+// unlinks returns the commands that remove what add makes of some keys: one
+// for all, on a cluster one for each.
+func (s *Store) unlinks(ctx context.Context, full []string, add func(args []any, key string) []any) (cmds []goredis.Cmder) {
+	var args []any
+	for i, key := range full {
+		if args == nil {
+			args = append(make([]any, 0, 1+2*len(full)), "unlink")
+		}
+		args = add(args, key)
+		if s.cluster != nil || i == len(full)-1 {
+			cmds = append(cmds, goredis.NewIntCmd(ctx, args...))
+			args = nil
+		}
+	}
+	return cmds
+}
+
+// publications returns the commands that publish keys, if that is asked for.
+func (s *Store) publications(ctx context.Context, full []string) (cmds []goredis.Cmder) {
+	if s.publishes {
+		for _, key := range full {
+			cmds = append(cmds, goredis.NewIntCmd(ctx, "publish", s.channel, key))
+		}
+	}
+	return cmds
+}
+
+// pipeline is exec with the pipeline of the store.
+func pipeline[C goredis.Cmder](ctx context.Context, s *Store, cmds []C, then ...goredis.Cmder) error {
+	return exec(ctx, s.pipeline(), cmds, then...)
+}
+
+// exec sends the commands together, on a cluster those for each server, and
+// then those that follow them. It returns the first error that is not a miss,
+// after all were answered or gave up.
+func exec[C goredis.Cmder](ctx context.Context, pipe goredis.Pipeliner, cmds []C, then ...goredis.Cmder) error {
 	for _, cmd := range cmds {
+		queue(ctx, pipe, cmd)
+	}
+	for _, cmd := range then {
 		pipe.Process(ctx, cmd) // it is queued
 	}
 	_, err := pipe.Exec(ctx)
@@ -190,6 +266,11 @@ func pipeline[C goredis.Cmder](ctx context.Context, s *Store, cmds []C) error {
 			if failed++; first == nil {
 				first = err
 			}
+		}
+	}
+	for _, cmd := range then {
+		if first == nil {
+			first = cmd.Err()
 		}
 	}
 	if failed < len(cmds) && failed > 0 {

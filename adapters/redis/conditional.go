@@ -5,7 +5,6 @@ import (
 	"crypto/sha1"
 	_ "embed" // for the scripts
 	"encoding/hex"
-	"errors"
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
@@ -17,8 +16,9 @@ type once struct{ goredis.Cmder }
 // NoRetry implements goredis.Cmder.
 func (once) NoRetry() bool { return true }
 
-// Add implements store.AddStore in one round trip. It is not repeated: after
-// an error matching ErrUnavailable the entry may be there or not.
+// Add implements store.AddStore in one round trip, by a script. It is not
+// repeated: after an error matching ErrUnavailable the entry may be there or
+// not.
 func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Duration) (added bool, err error) {
 	const op = "add"
 	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
@@ -27,14 +27,7 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 	if len(value) > maxValue {
 		return false, tooLarge(op, key, value)
 	}
-	args := append(s.setArgs(key, s.keep(ctx, value), ttl), "nx")
-	_, err = exchange(ctx, s, func(ctx context.Context) (none, error) {
-		return none{}, s.client.Process(ctx, once{goredis.NewStatusCmd(ctx, args...)})
-	})
-	if errors.Is(err, goredis.Nil) {
-		return false, nil
-	}
-	return err == nil, s.fail(ctx, op, key, err)
+	return s.run(ctx, op, add, key, value, s.millis(ttl), s.announce())
 }
 
 // CompareAndSwap implements store.CompareAndSwapStore in one round trip, by a
@@ -46,12 +39,12 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, new []byte,
 		return false, err
 	}
 	if len(new) > maxValue {
-		if _, err := s.run(ctx, op, compareAndDelete, key, old); err != nil {
+		if _, err := s.run(ctx, op, compareAndDelete, key, old, s.announce()); err != nil {
 			return false, err
 		}
 		return false, tooLarge(op, key, new)
 	}
-	return s.run(ctx, op, compareAndSwap, key, old, new, s.millis(ttl))
+	return s.run(ctx, op, compareAndSwap, key, old, new, s.millis(ttl), s.announce())
 }
 
 // CompareAndDelete implements store.CompareAndDeleteStore in one round trip,
@@ -62,7 +55,7 @@ func (s *Store) CompareAndDelete(ctx context.Context, key string, old []byte) (d
 	if err := s.check(ctx, op, key); err != nil {
 		return false, err
 	}
-	return s.run(ctx, op, compareAndDelete, key, old)
+	return s.run(ctx, op, compareAndDelete, key, old, s.announce())
 }
 
 // A script is run by its hash, and sent as a whole to a server that has not
@@ -74,18 +67,20 @@ func newScript(source string) script {
 	return script{source, hex.EncodeToString(sum[:])}
 }
 
-//go:embed compareandswap.lua
-var compareAndSwapSource string
-
-//go:embed compareanddelete.lua
-var compareAndDeleteSource string
-
 var (
+	//go:embed add.lua
+	addSource string
+	//go:embed compareandswap.lua
+	compareAndSwapSource string
+	//go:embed compareanddelete.lua
+	compareAndDeleteSource string
+
+	add              = newScript(addSource)
 	compareAndSwap   = newScript(compareAndSwapSource)
 	compareAndDelete = newScript(compareAndDeleteSource)
 )
 
-// run runs a script on one key, once, and returns the answer.
+// run runs a script on one key and its lease, once, and returns the answer.
 func (s *Store) run(ctx context.Context, op string, sc script, key string, args ...any) (bool, error) {
 	for i, arg := range args {
 		if value, ok := arg.([]byte); ok {
@@ -103,7 +98,8 @@ func (s *Store) run(ctx context.Context, op string, sc script, key string, args 
 }
 
 func (s *Store) eval(ctx context.Context, command, script, key string, args []any) (bool, error) {
-	cmd := goredis.NewBoolCmd(ctx, append([]any{command, script, 1, s.prefix + key}, args...)...)
+	full := s.prefix + key
+	cmd := goredis.NewBoolCmd(ctx, append([]any{command, script, 2, full, leaseKey(full)}, args...)...)
 	cmd.SetFirstKeyPos(3)
 	err := s.client.Process(ctx, once{cmd})
 	return err == nil && cmd.Val(), err

@@ -24,8 +24,8 @@ func TestMain(m *testing.M) {
 
 // abilities are all that a Store offers.
 var abilities = []string{
-	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "Add", "CompareAndSwap", "CompareAndDelete",
-	"Touch", "Keys", "Clear", "Ping",
+	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap", "CompareAndDelete",
+	"Touch", "Keys", "Clear", "Ping", "Lease", "Watch",
 }
 
 func TestConformance(t *testing.T) {
@@ -36,7 +36,10 @@ func TestConformance(t *testing.T) {
 		t.Run("miniredis/"+run.name, func(t *testing.T) {
 			server := miniredis.RunT(t)
 			client := goredis.NewClient(advised(&goredis.Options{Addr: server.Addr()}))
-			run.prove(t, client, conformance.Options{Advance: server.FastForward})
+			run.prove(t, client, conformance.Options{
+				Advance: server.FastForward,
+				Skip:    map[string]string{"Watch/Expiry": "miniredis has no tracking, and expiry is not published"},
+			})
 		})
 		t.Run("server/"+run.name, func(t *testing.T) {
 			proxy := faultproxy.New(t, testservers.Redis(t).Addr)
@@ -111,26 +114,33 @@ func prove(t *testing.T, client goredis.UniversalClient, opts conformance.Option
 	t.Cleanup(func() { client.Close() })
 	opts.Want = abilities
 	opts.Reopen = func(t *testing.T, s store.Store) store.Store {
-		return newStore(t, client, &Options{Prefix: s.(*Store).prefix, Timeout: patience})
+		return newStore(t, client, proved(s.(*Store).prefix, &opts))
 	}
-	conformance.Run(t, opener(client), step(opts))
+	conformance.Run(t, opener(client, &opts), step(opts))
 }
 
 // proveView runs the suite on store.Prefix over stores of one client.
 func proveView(t *testing.T, client goredis.UniversalClient, opts conformance.Options) {
 	t.Cleanup(func() { client.Close() })
 	opts.MaxKey = store.MaxKeyLen - len("p:")
-	open := opener(client)
+	open := opener(client, &opts)
 	conformance.Run(t, func(t *testing.T) store.Store { return store.Prefix(open(t), "p:") }, step(opts))
 }
 
 // patience is for a machine that has much else to do.
 const patience = 30 * time.Second
 
-func opener(client goredis.UniversalClient) func(t *testing.T) store.Store {
-	return func(t *testing.T) store.Store {
-		return newStore(t, client, &Options{Prefix: unique(t), Timeout: patience})
+func opener(client goredis.UniversalClient, opts *conformance.Options) func(t *testing.T) store.Store {
+	return func(t *testing.T) store.Store { return newStore(t, client, proved(unique(t), opts)) }
+}
+
+// proved are the options of a store that goes through the suite.
+func proved(prefix string, suite *conformance.Options) *Options {
+	opts := &Options{Prefix: prefix, Timeout: patience}
+	if suite.Advance != nil { // miniredis
+		opts.Watching = WatchPublish
 	}
+	return opts
 }
 
 // step tells the suite about the expiry of a real server: it is rounded up to

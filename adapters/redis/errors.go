@@ -55,7 +55,7 @@ func (s *Store) explain(err error) error {
 	case goredis.IsAuthError(err):
 		return &worded{strings.TrimSuffix(err.Error(), ".") + "; check the user and the password", err}
 	case goredis.IsPermissionError(err):
-		return fmt.Errorf("%w; allow the client's user this command and the keys %q", err, s.prefix+"*")
+		return fmt.Errorf("%w; allow the client's user this command, the keys %q and %q, and the channels \"cairn:*\"", err, s.prefix+"*", leaseMark+"*")
 	case goredis.IsOOMError(err):
 		return fmt.Errorf("%w; give the server more memory, or a maxmemory-policy that evicts", err)
 	case goredis.HasErrorPrefix(err, "Protocol error: invalid bulk length"):

@@ -136,6 +136,10 @@ func TestPartOfAClusterIsAway(t *testing.T) {
 	if !errors.Is(err, store.ErrUnavailable) || len(values) < 20 || len(values) > 80 {
 		t.Errorf("GetMany: %d values, %v, want about two thirds and an error", len(values), err)
 	}
+	entries, err := s.GetManyWithTTL(ctx, keys)
+	if !errors.Is(err, store.ErrUnavailable) || len(entries) != len(values) {
+		t.Errorf("GetManyWithTTL: %d values, %v, want %d and an error", len(entries), err, len(values))
+	}
 	for name, err := range map[string]error{
 		"SetMany":    s.SetMany(ctx, items),
 		"DeleteMany": s.DeleteMany(ctx, keys),
@@ -296,7 +300,7 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 			err := test.call(s)
 			if name == "no permission" {
 				err = s.fail(ctx, "get", "k", err)
-				test.kind, test.want = store.ErrUnavailable, fmt.Sprintf("allow the client's user this command and the keys %q", prefix+"*")
+				test.kind, test.want = store.ErrUnavailable, fmt.Sprintf("allow the client's user this command, the keys %q", prefix+"*")
 			}
 			if !errors.Is(err, test.kind) || !strings.Contains(err.Error(), test.want) {
 				t.Errorf("got %v, want %q", err, test.want)

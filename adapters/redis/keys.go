@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"iter"
+	"slices"
 	"strings"
 	"sync"
 
@@ -17,8 +18,8 @@ const scanCount = 1000
 
 // Keys implements store.KeysStore by scanning the database, on a cluster that
 // of one master after another. It looks at every key there is, whatever the
-// prefix, and takes one round trip for each thousand of them. A key may come
-// twice. On a cluster that is moving slots between servers at the time, keys
+// prefix, and takes one round trip for each thousand of them. Keys of leases
+// are left out. A key may come twice. On a cluster that is moving slots between servers at the time, keys
 // may be missed.
 func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	const op = "keys"
@@ -42,7 +43,7 @@ func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error
 }
 
 // Clear implements store.ClearStore: it scans like Keys and removes each page
-// of keys as it comes. Without Options.Prefix it is ErrInvalid, as it would
+// of keys as it comes, first those of leases, then those of entries. Without Options.Prefix it is ErrInvalid, as it would
 // remove everything that any program keeps in the database.
 func (s *Store) Clear(ctx context.Context) error {
 	const op = "clear"
@@ -51,6 +52,14 @@ func (s *Store) Clear(ctx context.Context) error {
 	}
 	if s.prefix == "" {
 		return store.Errorf(op, "", store.ErrInvalid, "the store has no prefix, so its entries cannot be told from what else is in the database; set Options.Prefix (prefix= in a URL), or remove them by DeleteMatching")
+	}
+	for page, err := range s.scan(ctx, leaseMark, s.ourLeases) {
+		if err == nil && len(page) > 0 {
+			err = s.unlinkLeases(ctx, page)
+		}
+		if err != nil {
+			return s.fail(ctx, op, "", err)
+		}
 	}
 	for page, err := range s.pages(ctx, s.prefix) {
 		if err == nil && len(page) > 0 {
@@ -61,6 +70,23 @@ func (s *Store) Clear(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// ourLeases leaves only the keys of leases of this store's entries.
+func (s *Store) ourLeases(keys []string) []string {
+	return slices.DeleteFunc(keys, func(key string) bool {
+		full, ok := leased(key)
+		return !ok || !strings.HasPrefix(full, s.prefix)
+	})
+}
+
+// unlinkLeases ends the leases that are at some keys. An abandoned call may go
+// on reading the slice.
+func (s *Store) unlinkLeases(ctx context.Context, leases []string) error {
+	_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
+		return none{}, pipeline(ctx, s, s.unlinks(ctx, leases, func(args []any, key string) []any { return append(args, key) }))
+	})
+	return err
 }
 
 // Ping implements store.PingStore. On a cluster it asks all masters at once.
@@ -81,8 +107,15 @@ func (s *Store) Ping(ctx context.Context) error {
 }
 
 // pages yields the entries of this store whose full keys begin with prefix,
-// some of them at a time. Each page is the consumer's. An error comes last.
+// some of them at a time.
 func (s *Store) pages(ctx context.Context, prefix string) iter.Seq2[[]string, error] {
+	return s.scan(ctx, prefix, func(keys []string) []string { return s.ours(keys, prefix) })
+}
+
+// scan yields what sift leaves of the keys on all servers that begin with
+// prefix, some of them at a time. Each page is the consumer's. An error comes
+// last.
+func (s *Store) scan(ctx context.Context, prefix string, sift func(keys []string) []string) iter.Seq2[[]string, error] {
 	return func(yield func([]string, error) bool) {
 		servers, err := s.servers(ctx)
 		if err != nil {
@@ -103,7 +136,7 @@ func (s *Store) pages(ctx context.Context, prefix string) iter.Seq2[[]string, er
 					yield(nil, err)
 					return
 				}
-				if !yield(s.ours(p.keys, prefix), nil) {
+				if !yield(sift(p.keys), nil) {
 					return
 				}
 				cursor, done = p.cursor, p.cursor == 0
@@ -129,16 +162,12 @@ func (s *Store) servers(ctx context.Context) ([]goredis.Cmdable, error) {
 	})
 }
 
-// ours leaves only those keys that this store can have written.
+// ours leaves only those keys that this store can have written, and no leases.
 func (s *Store) ours(keys []string, prefix string) []string {
-	n := 0
-	for _, full := range keys {
-		if own := len(full) - len(s.prefix); strings.HasPrefix(full, prefix) && own > 0 && own <= store.MaxKeyLen {
-			keys[n] = full
-			n++
-		}
-	}
-	return keys[:n]
+	return slices.DeleteFunc(keys, func(full string) bool {
+		own := len(full) - len(s.prefix)
+		return !strings.HasPrefix(full, prefix) || own <= 0 || own > store.MaxKeyLen || strings.HasPrefix(full, leaseMark)
+	})
 }
 
 var globQuoter = strings.NewReplacer(`*`, `\*`, `?`, `\?`, `[`, `\[`, `]`, `\]`, `\`, `\\`, `^`, `\^`, `-`, `\-`)

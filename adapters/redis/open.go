@@ -26,7 +26,17 @@ func init() {
 // open is the store.Opener of this package. It connects to nothing, so that a
 // program can start while Redis is down.
 func open(_ context.Context, u *store.URL) (store.Store, error) {
-	opts := &Options{Prefix: u.Text("prefix"), TTL: u.Duration("ttl"), Timeout: u.Duration("timeout")}
+	opts := &Options{
+		Prefix: u.Text("prefix"), TTL: u.Duration("ttl"), Timeout: u.Duration("timeout"),
+		WatchDelta: u.Duration("watch_delta"),
+	}
+	switch way := u.Text("watch"); way {
+	case "", "tracking": // the default
+	case "publish":
+		opts.Watching = WatchPublish
+	default:
+		return nil, u.Errorf("watch: %q is neither tracking nor publish", way)
+	}
 	c := clientOptions(u, cmp.Or(opts.Timeout, time.Second))
 	secure := u.Scheme == "rediss"
 	if u.Scheme == "redis+cluster" || u.Scheme == "redis+sentinel" {

@@ -34,12 +34,22 @@
 //	read_timeout, write_timeout              of one try; as timeout by default
 //	dial_timeout                             1s by default
 //	pool_size                                connections to each server
+//	watch, watch_delta                       tracking or publish, and a time: as
+//	                                         Watching and WatchDelta in Options
 //	db, username, password                   for redis+unix
 //	master_name                              for redis+sentinel, which needs it
 //	sentinel_username, sentinel_password     for the sentinels themselves
 //	tls                                      on for redis+cluster and redis+sentinel
 //	server_name, ca_file                     with TLS: the name to expect, and a PEM file
 //	                                         in place of the system's certificates
+//
+// # Keys and channels
+//
+// Beside its entries a Store has leases at keys that begin with "cairn:lease:",
+// and for Watch the channels "cairn:*". A user of the server with few rights
+// needs these as well; with the prefix app: for example
+//
+//	ACL SETUSER app on >secret ~app:* ~cairn:lease:* &cairn:* +@all -@dangerous +client
 //
 // # Calls whose outcome is unknown
 //
@@ -63,6 +73,7 @@ package redis
 import (
 	"context"
 	"reflect"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -90,6 +101,14 @@ type Options struct {
 	// calls are one exchange; a large batch is one for each part of it, and a
 	// scan is one for each page.
 	Timeout time.Duration
+
+	// Watching says how Watch learns of changes. The default is WatchTracking.
+	Watching Watching
+
+	// WatchDelta is how soon Watch notices that its connection has gone silent,
+	// and four times as long as the pause between two proofs that it has not.
+	// The default is one second, the least 100ms.
+	WatchDelta time.Duration
 }
 
 // Store is a store.Store in Redis. Make it with New, or from a URL by
@@ -102,6 +121,12 @@ type Store struct {
 	timer   timer
 	prompt  bool // the client ends a wait on a socket at the context's deadline
 	own     bool // Close closes the client
+
+	publishes  bool   // whoever writes publishes the full key to channel
+	channel    string // see WatchPublish
+	watchDelta time.Duration
+	watch      watch
+
 	closed  atomic.Bool
 	calls   await.Group
 	singles gather.Group[goredis.Cmder]
@@ -112,6 +137,7 @@ var (
 	_ store.SetManyStore          = (*Store)(nil)
 	_ store.DeleteManyStore       = (*Store)(nil)
 	_ store.GetWithTTLStore       = (*Store)(nil)
+	_ store.GetManyWithTTLStore   = (*Store)(nil)
 	_ store.AddStore              = (*Store)(nil)
 	_ store.CompareAndSwapStore   = (*Store)(nil)
 	_ store.CompareAndDeleteStore = (*Store)(nil)
@@ -119,6 +145,7 @@ var (
 	_ store.KeysStore             = (*Store)(nil)
 	_ store.ClearStore            = (*Store)(nil)
 	_ store.PingStore             = (*Store)(nil)
+	_ store.WatchStore            = (*Store)(nil)
 )
 
 // cluster is what the client of a cluster has and that of a single server
@@ -126,6 +153,7 @@ var (
 type cluster interface {
 	Options() *goredis.ClusterOptions
 	ForEachMaster(ctx context.Context, do func(context.Context, *goredis.Client) error) error
+	MasterForKey(ctx context.Context, key string) (*goredis.Client, error)
 }
 
 // New makes a Store that uses client, which remains the caller's: Close does
@@ -149,12 +177,17 @@ func New(client goredis.UniversalClient, opts *Options) (*Store, error) {
 		s.timer.timeout = time.Second
 	}
 	switch {
+	case strings.HasPrefix(opts.Prefix, leaseMark):
+		return nil, invalid("Options.Prefix: %q begins with %q, which is for the leases of all stores; choose another", opts.Prefix, leaseMark)
 	case opts.TTL < 0:
 		return nil, invalid("Options.TTL: %v is negative; leave it 0 for store.Forever", opts.TTL)
 	case opts.Timeout < 0:
 		return nil, invalid("Options.Timeout: %v is negative; leave it 0 for %v", opts.Timeout, time.Second)
 	}
 	if err := s.adopt(client); err != nil {
+		return nil, err
+	}
+	if err := s.setWatching(opts); err != nil {
 		return nil, err
 	}
 	return s, nil
@@ -200,6 +233,7 @@ func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
+	s.watch.close()
 	var err error
 	if s.own {
 		err = s.client.Close()

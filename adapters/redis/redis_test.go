@@ -168,6 +168,7 @@ func TestMillis(t *testing.T) {
 func TestLeft(t *testing.T) {
 	for ms, want := range map[int64]time.Duration{
 		-1:            store.Forever,
+		0:             1,
 		1:             time.Millisecond,
 		maxMillis:     maxMillis * time.Millisecond,
 		maxMillis + 1: store.Forever - 1,
@@ -176,10 +177,8 @@ func TestLeft(t *testing.T) {
 			t.Errorf("left(%d) = %v, %v, want %v", ms, got, err, want)
 		}
 	}
-	for _, ms := range []int64{-2, 0} {
-		if got, err := left(ms); err != goredis.Nil {
-			t.Errorf("left(%d) = %v, %v, want a miss", ms, got, err)
-		}
+	if got, err := left(-2); err != goredis.Nil {
+		t.Errorf("left(-2) = %v, %v, want a miss", got, err)
 	}
 }
 

@@ -53,6 +53,14 @@ func testRoundTrips(t *testing.T, client goredis.UniversalClient) {
 	for _, key := range keys[:100] {
 		s.CompareAndSwap(ctx, key, nil, nil, 0)
 		s.CompareAndDelete(ctx, key, nil)
+		s.Delete(ctx, key)
+		s.Add(ctx, key, nil, 0)
+		s.Hold(ctx, key, "token", patience)
+		s.Release(ctx, key, "token")
+		s.GetOrLease(ctx, key, "token", patience, nil)
+		s.RenewLease(ctx, key, "token", patience)
+		s.Abandon(ctx, key, "token")
+		s.Fill(ctx, key, "token", store.LiveBytes(nil), 0)
 	}
 	trips := countTrips(client)
 	for _, test := range []struct {
@@ -70,15 +78,25 @@ func testRoundTrips(t *testing.T, client goredis.UniversalClient) {
 		{"CompareAndSwap", 1, func() error { _, err := s.CompareAndSwap(ctx, "1", nil, nil, 0); return err }},
 		{"CompareAndDelete", 1, func() error { _, err := s.CompareAndDelete(ctx, "1", nil); return err }},
 		{"Delete", 1, func() error { return s.Delete(ctx, "1") }},
+		{"GetOrLease", 1, func() error { _, err := s.GetOrLease(ctx, "1", "token", patience, nil); return err }},
+		{"RenewLease", 1, func() error { _, err := s.RenewLease(ctx, "1", "token", patience); return err }},
+		{"Fill", 1, func() error { _, err := s.Fill(ctx, "1", "token", store.LiveBytes(nil), 0); return err }},
+		{"Abandon", 1, func() error { return s.Abandon(ctx, "1", "token") }},
+		{"Hold", 1, func() error { return s.Hold(ctx, "1", "token", patience) }},
+		{"Release", 1, func() error { return s.Release(ctx, "1", "token") }},
 		{"SetMany", 1, func() error { return s.SetMany(ctx, items[:100]) }},
 		{"GetMany", 1, func() error { _, err := s.GetMany(ctx, keys[:100]); return err }},
 		{"GetMany of one key twice", 1, func() error { _, err := s.GetMany(ctx, []string{"1", "1"}); return err }},
+		{"GetManyWithTTL", 1, func() error { _, err := s.GetManyWithTTL(ctx, keys[:100]); return err }},
+		{"GetManyWithTTL of one key twice", 1, func() error { _, err := s.GetManyWithTTL(ctx, []string{"1", "1"}); return err }},
 		{"DeleteMany", 1, func() error { return s.DeleteMany(ctx, keys[:100]) }},
 		{"SetMany of no items", 0, func() error { return s.SetMany(ctx, nil) }},
 		{"GetMany of no keys", 0, func() error { _, err := s.GetMany(ctx, nil); return err }},
+		{"GetManyWithTTL of no keys", 0, func() error { _, err := s.GetManyWithTTL(ctx, nil); return err }},
 		{"DeleteMany of no keys", 0, func() error { return s.DeleteMany(ctx, nil) }},
 		{"SetMany of many", 3, func() error { return s.SetMany(ctx, items) }},
 		{"GetMany of many", 3, func() error { _, err := s.GetMany(ctx, keys); return err }},
+		{"GetManyWithTTL of many", 3, func() error { _, err := s.GetManyWithTTL(ctx, keys); return err }},
 		{"DeleteMany of many", 3, func() error { return s.DeleteMany(ctx, keys) }},
 		{"SetMany of large values", 2, func() error {
 			return s.SetMany(ctx, []store.Item{{Key: "1", Value: large}, {Key: "2", Value: large}, {Key: "3", Value: large}})
@@ -121,6 +139,8 @@ func TestScriptsAreSentAgain(t *testing.T) {
 		if deleted, err := s.CompareAndDelete(t.Context(), "k", []byte("new")); !deleted || err != nil {
 			t.Errorf("CompareAndDelete: got %v, %v", deleted, err)
 		}
+		grant(t, s, "k", "token", nil)
+		wantFill(t, s, "k", "token", true)
 		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
 		}

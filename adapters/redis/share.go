@@ -13,10 +13,56 @@ import (
 // one would hold them up.
 const sharedValue = 16 << 10
 
-// do runs one command that may be repeated. Those that are given to it at the
-// same moment travel together in a pipeline, but not to a cluster, where each
-// would wait for the servers of the others. After an error other than a miss,
-// cmd must not be looked at.
+// sequence is a command and those that follow it: they are sent together, and
+// carried out in this order.
+type sequence struct {
+	goredis.Cmder
+	then []goredis.Cmder
+}
+
+// Err implements goredis.Cmder with the first error of all.
+func (q *sequence) Err() error {
+	err := q.Cmder.Err()
+	for i := 0; err == nil && i < len(q.then); i++ {
+		err = q.then[i].Err()
+	}
+	return err
+}
+
+// pipeline begins one. If writes publish their keys, all of it is done or
+// nothing: a write that is done and not told would never be noticed.
+func (s *Store) pipeline() goredis.Pipeliner {
+	if s.publishes {
+		return s.client.TxPipeline()
+	}
+	return s.client.Pipeline()
+}
+
+// queue adds a command to a pipeline, or all that a sequence has.
+func queue(ctx context.Context, pipe goredis.Pipeliner, cmd goredis.Cmder) {
+	q, ok := cmd.(*sequence)
+	if !ok {
+		pipe.Process(ctx, cmd) // it is queued
+		return
+	}
+	pipe.Process(ctx, q.Cmder) // likewise
+	for _, cmd := range q.then {
+		pipe.Process(ctx, cmd) // likewise
+	}
+}
+
+// send is do, or alone for a command that is too long to travel with others.
+func (s *Store) send(ctx context.Context, cmd goredis.Cmder, size int) error {
+	if size > sharedValue {
+		return s.alone(ctx, s.timer.context(), cmd)
+	}
+	return s.do(ctx, cmd)
+}
+
+// do runs one command that may be repeated, or a sequence of such. Those that
+// are given to it at the same moment travel together in a pipeline, but not to
+// a cluster, where each would wait for the servers of the others. After an
+// error other than a miss, cmd must not be looked at.
 func (s *Store) do(ctx context.Context, cmd goredis.Cmder) error {
 	limit := s.timer.context()
 	if s.cluster != nil {
@@ -50,10 +96,16 @@ func (s *Store) do(ctx context.Context, cmd goredis.Cmder) error {
 	return s.alone(ctx, limit, cmd)
 }
 
-// alone runs one command by itself.
+// alone runs one command, or a sequence, by itself.
 func (s *Store) alone(ctx, limit context.Context, cmd goredis.Cmder) error {
 	_, err := within(ctx, limit, s, func(ctx context.Context) (none, error) {
-		return none{}, s.client.Process(ctx, cmd)
+		if _, ok := cmd.(*sequence); !ok {
+			return none{}, s.client.Process(ctx, cmd)
+		}
+		pipe := s.pipeline()
+		queue(ctx, pipe, cmd)
+		_, err := pipe.Exec(ctx)
+		return none{}, err
 	})
 	return err
 }
@@ -64,14 +116,23 @@ func (s *Store) alone(ctx, limit context.Context, cmd goredis.Cmder) error {
 func (s *Store) carry(ctx context.Context, batch *gather.Batch[goredis.Cmder]) error {
 	carried := false
 	defer func() { batch.End(carried) }() // also if a hook of the client panics
-	pipe := s.client.Pipeline()
+	pipe := s.pipeline()
 	for i, cmd := range batch.Calls {
 		if i == 0 {
-			cmd = once{cmd} // one is enough for all of them
+			cmd = unrepeated(cmd) // one is enough for all of them
 		}
-		pipe.Process(ctx, cmd) // it is queued
+		queue(ctx, pipe, cmd)
 	}
 	pipe.Exec(ctx) // it is in the commands
 	carried = true
 	return nil
+}
+
+// unrepeated is the command as one that the client does not repeat, nor what
+// it is sent with.
+func unrepeated(cmd goredis.Cmder) goredis.Cmder {
+	if q, ok := cmd.(*sequence); ok {
+		return &sequence{once{q.Cmder}, q.then}
+	}
+	return once{cmd}
 }

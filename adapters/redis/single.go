@@ -5,6 +5,8 @@ import (
 	"time"
 
 	goredis "github.com/redis/go-redis/v9"
+
+	"github.com/cairncache/cairn/store"
 )
 
 // none is the result of an exchange that has none.
@@ -24,7 +26,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return cmd.Bytes()
 }
 
-// Set implements store.Store in one round trip. A ttl is rounded up to the
+// Set implements store.Store in one round trip, of two commands: the second
+// ends the lease of the key, if there is one. A ttl is rounded up to the
 // millisecond. A value of more than 512 MiB is ErrTooLarge; a server that is
 // configured to take less closes the connection, which is ErrUnavailable.
 // Another program's list or hash under the key is replaced.
@@ -40,11 +43,12 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		}
 		return tooLarge(op, key, value)
 	}
-	cmd := goredis.NewStatusCmd(ctx, s.setArgs(key, s.keep(ctx, value), ttl)...)
-	if len(value) > sharedValue {
-		return s.fail(ctx, op, key, s.alone(ctx, s.timer.context(), cmd))
-	}
-	return s.fail(ctx, op, key, s.do(ctx, cmd))
+	full := s.prefix + key
+	cmd := goredis.NewStatusCmd(ctx, s.setArgs(full, s.keep(ctx, value), ttl)...)
+	// In this order: a Fill that comes in between finds the entry, and is
+	// refused for that.
+	voids := goredis.NewIntCmd(ctx, "unlink", leaseKey(full))
+	return s.fail(ctx, op, key, s.send(ctx, &sequence{cmd, s.announced(ctx, full, voids)}, len(value)))
 }
 
 // Delete implements store.Store in one round trip.
@@ -56,8 +60,31 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 	return s.unlink(ctx, op, key)
 }
 
+// unlink removes a key and its lease.
 func (s *Store) unlink(ctx context.Context, op, key string) error {
-	return s.fail(ctx, op, key, s.do(ctx, goredis.NewIntCmd(ctx, "unlink", s.prefix+key)))
+	full := s.prefix + key
+	var cmd goredis.Cmder = goredis.NewIntCmd(ctx, "unlink", full, leaseKey(full))
+	if s.publishes {
+		cmd = &sequence{cmd, s.announced(ctx, full)}
+	}
+	return s.fail(ctx, op, key, s.do(ctx, cmd))
+}
+
+// announced adds to the commands that follow a write of a full key the one
+// that publishes it, if that is asked for.
+func (s *Store) announced(ctx context.Context, full string, cmds ...goredis.Cmder) []goredis.Cmder {
+	if s.publishes {
+		cmds = append(cmds, goredis.NewIntCmd(ctx, "publish", s.channel, full))
+	}
+	return cmds
+}
+
+// announce is the channel that a script publishes to, or nothing.
+func (s *Store) announce() string {
+	if s.publishes {
+		return s.channel
+	}
+	return ""
 }
 
 // TTL implements store.Store in one round trip. It is what was left when the
@@ -82,26 +109,22 @@ func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Durati
 	if err := s.check(ctx, op, key); err != nil {
 		return nil, 0, err
 	}
-	type entry struct {
-		value []byte
-		ttl   time.Duration
-	}
-	e, err := exchange(ctx, s, func(ctx context.Context) (e entry, err error) {
+	e, err := exchange(ctx, s, func(ctx context.Context) (e store.Entry, err error) {
 		get := goredis.NewStringCmd(ctx, "get", s.prefix+key)
 		ttl := goredis.NewIntCmd(ctx, "pttl", s.prefix+key)
 		if err := s.transaction(ctx, get, ttl); err != nil {
 			return e, err
 		}
-		if e.ttl, err = left(ttl.Val()); err != nil {
+		if e.TTL, err = left(ttl.Val()); err != nil {
 			return e, err
 		}
-		e.value, err = get.Bytes()
+		e.Value, err = get.Bytes()
 		return e, err
 	})
 	if err != nil {
 		return nil, 0, s.fail(ctx, op, key, err)
 	}
-	return e.value, e.ttl, nil
+	return e.Value, e.TTL, nil
 }
 
 // Touch implements store.TouchStore in one round trip.
@@ -110,15 +133,20 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	if err := s.checkTTL(ctx, op, key, ttl); err != nil {
 		return err
 	}
-	exists := goredis.NewBoolCmd(ctx, "exists", s.prefix+key)
+	full := s.prefix + key
+	exists := goredis.NewBoolCmd(ctx, "exists", full)
 	var err error
 	if ms := s.millis(ttl); ms > 0 {
-		exists = goredis.NewBoolCmd(ctx, "pexpire", s.prefix+key, ms)
-		err = s.do(ctx, exists)
+		exists = goredis.NewBoolCmd(ctx, "pexpire", full, ms)
+		var cmd goredis.Cmder = exists
+		if s.publishes { // the entry may have less time now than its copies elsewhere
+			cmd = &sequence{exists, s.announced(ctx, full)}
+		}
+		err = s.do(ctx, cmd)
 	} else {
 		// PERSIST does not tell an absent key from one without expiry.
 		_, err = exchange(ctx, s, func(ctx context.Context) (none, error) {
-			return none{}, s.transaction(ctx, exists, goredis.NewIntCmd(ctx, "persist", s.prefix+key))
+			return none{}, s.transaction(ctx, exists, goredis.NewIntCmd(ctx, "persist", full))
 		})
 	}
 	if err == nil && !exists.Val() {

@@ -29,25 +29,26 @@ func (s *Store) millis(ttl time.Duration) int64 {
 }
 
 // left translates the answer of PTTL, which is never more than the truth: the
-// server rounds it down, and an entry lives up to a millisecond longer. One
-// that has nothing left is treated as expired, though the server may hand it
-// out until the millisecond is over.
+// server rounds it down. An entry of which 0 is left is readable until the
+// millisecond is over.
 func left(ms int64) (time.Duration, error) {
 	switch {
 	case ms == -1:
 		return store.Forever, nil
-	case ms <= 0:
+	case ms < 0:
 		return 0, goredis.Nil
+	case ms == 0:
+		return 1, nil
 	case ms > maxMillis:
 		return store.Forever - 1, nil
 	}
 	return time.Duration(ms) * time.Millisecond, nil
 }
 
-// setArgs is the command SET for an entry.
-func (s *Store) setArgs(key string, value []byte, ttl time.Duration) []any {
-	args := make([]any, 0, 6) // room for NX
-	args = append(args, "set", s.prefix+key, value)
+// setArgs is the command SET for a full key.
+func (s *Store) setArgs(full string, value []byte, ttl time.Duration) []any {
+	args := make([]any, 0, 5)
+	args = append(args, "set", full, value)
 	if ms := s.millis(ttl); ms > 0 {
 		args = append(args, "px", ms)
 	}
