@@ -92,7 +92,7 @@ func (f *Func[K, V]) stale(v *query, s sighting[V], err error) Result[V] {
 // refresh begins a load in the background and reports whether it did, which it
 // does not if there is one. then, if given, is called when the load has ended.
 func (f *Func[K, V]) refresh(ctx context.Context, v query, key string, k K, s sighting[V], seen flight.Mark, then func()) bool {
-	r := f.request(&v, key, k, s, seen)
+	r := f.request(&v, key, k, s, seen, true)
 	load := f.attempts(&v, key, s, true, r.Load)
 	r.Load = func(ctx context.Context, again bool) (*outcome[V], error) {
 		if then != nil {
@@ -132,7 +132,7 @@ func (f *Func[K, V]) load(ctx context.Context, v query, key string, k K, s sight
 // lead is load for a caller that has found nobody to join, or for whom what
 // that has brought, in try 0, was not good enough.
 func (f *Func[K, V]) lead(ctx context.Context, v query, key string, k K, s sighting[V], seen flight.Mark, try int, patience time.Duration) (Result[V], error) {
-	r := f.request(&v, key, k, s, seen)
+	r := f.request(&v, key, k, s, seen, false)
 	r.Load = f.attempts(&v, key, s, false, r.Load)
 	r.After = v.refresh || try > 0
 	r.Patience = patience
@@ -260,7 +260,8 @@ func (f *Func[K, V]) failure(v *query, o *outcome[V]) (Result[V], error) {
 // later is the query as of now.
 func (v *query) later() query {
 	later := *v
-	later.now = time.Now().UnixNano()
+	later.clock = time.Now()
+	later.now = later.clock.UnixNano()
 	return later
 }
 

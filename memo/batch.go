@@ -20,12 +20,17 @@ type item[K, V any] struct {
 	key   string
 	at    []int // in the results
 	found sighting[V]
+	lease *lease // of the load; nil if it takes none
 }
 
 // GetMany returns the values for ks, in their order, with one read of the
 // store for all, and one for the tags of all. What is not there is loaded by
 // one call of FuncOptions.FillMany and stored by one write, or without FillMany
-// by calls of the function, 16 at a time. Loads are shared with those of Get,
+// by calls of the function, 16 at a time. Over a store with leases
+// (store.LeaseStore) FillMany has one for each argument, so there is a request
+// before it and one after it for each, 16 at a time; it waits for none that
+// another process has, but loads that argument too, and does not store it.
+// Loads are shared with those of Get,
 // both ways. An argument that occurs again is loaded once, and each place has a
 // value of its own, if it can be encoded. At most one Call may be given, for
 // all.
@@ -139,10 +144,13 @@ func (f *Func[K, V]) lookMany(ctx context.Context, items []*item[K, V]) error {
 			tagged = append(tagged, &it.found)
 		}
 	}
-	if len(tagged) == 0 {
-		return err
+	if len(tagged) > 0 {
+		err = errors.Join(err, f.checkTags(ctx, &items[0].query, tagged))
 	}
-	return errors.Join(err, f.checkTags(ctx, &items[0].query, tagged))
+	for i, it := range items {
+		it.found.live = lives[i]
+	}
+	return err
 }
 
 // readMany returns the entries of the items, nil for those that are not there.
@@ -259,7 +267,7 @@ const concurrency = 16
 // each calls do for each of the items, some at a time. If one of them panics,
 // or exits its goroutine, no more are begun, and that goes on here when those
 // under way have ended.
-func each[K, V any](items []*item[K, V], do func(*item[K, V])) {
+func each[T any](items []T, do func(T)) {
 	var (
 		wg       sync.WaitGroup
 		slots    = make(chan struct{}, concurrency)

@@ -41,6 +41,16 @@ func (m *Memo) Bind(s store.Store, regions ...string) error {
 		places = append(places, r.place)
 		names = append(names, "the region "+quote(name))
 	}
+	if err := m.bind(places, names, s); err != nil {
+		return err
+	}
+	for _, p := range places {
+		m.watch(p.site.Load())
+	}
+	return nil
+}
+
+func (m *Memo) bind(places []*place, names []string, s store.Store) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	for i, p := range places {
@@ -65,6 +75,8 @@ type site struct {
 	store.Store
 	live   bool              // it keeps values in the process
 	atTime store.LiveAtStore // the same store; nil if it has no such method
+	leases atomic.Bool       // it has them
+	watch  atomic.Pointer[watcher]
 }
 
 // get reads an entry at the time now, by the shortest way that there is.
@@ -95,8 +107,10 @@ func newPlace(s store.Store) *place {
 }
 
 func (p *place) bind(s store.Store) {
-	at, _ := s.(store.LiveAtStore)
-	p.site.Store(&site{s, store.Supports[store.LiveStore](s), at})
+	at := &site{Store: s, live: store.Supports[store.LiveStore](s)}
+	at.atTime, _ = s.(store.LiveAtStore)
+	at.leases.Store(store.Supports[store.LeaseStore](s))
+	p.site.Store(at)
 }
 
 // addPlace makes a store known to InvalidateTags.

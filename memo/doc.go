@@ -16,11 +16,11 @@
 //     when it has taken longer than [Policy].LoadTimeout.
 //   - What was loaded before a [Func.Delete], [Func.Set], [Func.Expire],
 //     [Func.Clear] or [Memo.InvalidateTags] returned is not answered as fresh
-//     to those who ask after it, nor found in the store. Two things are beyond
-//     one process: a second Func of the same keys, such as that of another
-//     process, may still store what it is loading after a Delete or a Set; and
-//     a write that the store did not acknowledge in time ([Trace] is told) may
-//     arrive there later. Clear and InvalidateTags hold for all processes.
+//     to those who ask after it, nor found in the store. For a second Func of
+//     the same keys, such as that of another process, Delete and Set hold only
+//     over a store with leases, see below; Clear and InvalidateTags hold for
+//     all. A write that the store did not acknowledge in time ([Trace] is
+//     told) may arrive there later.
 //   - An error of the function is returned and never stored, unless
 //     [Policy].Absent or CacheError says so. An error of the store is reported
 //     to [Trace], Stats and the Logger and fails nobody whose value can be
@@ -52,6 +52,39 @@
 // Policies come from the call, the function, its [Region], the region's parents
 // and the Memo, each field by itself: zero inherits, and [Off] says that there
 // shall be none. All methods of a function use what that comes to.
+//
+// # Several processes
+//
+// Over a store with leases (store.LeaseStore), such as Redis and memory, what is
+// said of one process holds for all that share the store, and for several Memos
+// in one:
+//
+//   - One of them loads the value for an argument; the others wait, each caller
+//     with its own context, and then read it. If the one that loads is gone,
+//     the next begins when its lease has ended, after 3 seconds. One that has
+//     failed, or stores nothing, is followed by the next at once; so processes
+//     that wait for an argument whose load fails try one after another, and
+//     WaitTimeout limits how long a caller takes part in that. With a stale
+//     value nobody waits.
+//   - What was loaded before a Delete or a Set of another process is stored
+//     nowhere. Those who had joined get it. Who asks after that joins no such
+//     load, as soon as this process knows: at once in memory, within the
+//     milliseconds in which the message comes where the store tells of changes
+//     (store.WatchStore), and where it does not, or where there was no entry of
+//     which Redis could tell that it is gone, when the lease is renewed, every
+//     second.
+//   - [Func.Update] changes what a value is made from, such that no process
+//     keeps the old one, even if this one dies in between.
+//
+// Over layers (package layered) that have an L1 of their own, other processes
+// may answer what was deleted, cleared or invalidated for as much longer as was
+// stated for those layers; the process that did it does not.
+//
+// If the store fails, or loses the lease, processes load the same argument at
+// the same time, and what the store does not know to be new is not stored.
+// FillMany does not wait for other processes. Loads that need each other in a
+// ring through several processes wait for each other until their callers' time
+// is over, or LoadTimeout; in one process that is a *CycleError.
 //
 // # Invalidating many
 //

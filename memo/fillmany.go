@@ -76,6 +76,8 @@ func (f *Func[K, V]) joinTogether(ctx context.Context, items []*item[K, V], outc
 // batch is what is to be done for the items that nobody loads yet.
 func (f *Func[K, V]) batch(items []*item[K, V], seen flight.Mark, background bool) flight.Batch[*outcome[V]] {
 	first := &items[0].query
+	leased := f.leased(first)
+	var loaded []*item[K, V]
 	pick := func(indices []int) []*item[K, V] {
 		list := make([]*item[K, V], len(indices))
 		for i, index := range indices {
@@ -90,10 +92,17 @@ func (f *Func[K, V]) batch(items []*item[K, V], seen flight.Mark, background boo
 		After:    first.refresh,
 		Timeout:  first.policy.LoadTimeout,
 		Patience: first.patience(leastOf(items)),
+		Guarded:  leased,
 		Load: func(ctx context.Context, indices []int, again bool) (outcomes []*outcome[V], errs []error) {
 			some := pick(indices)
+			loaded = some
+			defer func() { f.giveUpFailed(some, outcomes) }()
 			attempt(ctx, func() error {
-				outcomes, errs = f.makeMany(ctx, some, again)
+				if leased {
+					outcomes, errs = f.makeLeased(ctx, some)
+				} else {
+					outcomes, errs = f.makeMany(ctx, some, f.lookAgainMany(ctx, some, again))
+				}
 				if slices.ContainsFunc(errs, func(err error) bool { return err != nil }) {
 					return eachError(errs)
 				}
@@ -104,7 +113,10 @@ func (f *Func[K, V]) batch(items []*item[K, V], seen flight.Mark, background boo
 		Fill: func(ctx context.Context, indices []int, outcomes []*outcome[V]) {
 			f.fillTogether(ctx, first.at, pick(indices), outcomes)
 		},
-		Void: func(n int) { f.counters.add(loadVoided, uint64(n)) },
+		Void: func(n int) {
+			each(loaded, func(it *item[K, V]) { f.giveUp(it.lease) }) // those that Fill was not given
+			f.counters.add(loadVoided, uint64(n))
+		},
 	}
 }
 
@@ -141,14 +153,10 @@ func leastOf[K, V any](items []*item[K, V]) verdict {
 	return least
 }
 
-// makeMany calls FillMany for those items that are not stored by now, and
-// makes entries of the values.
-func (f *Func[K, V]) makeMany(ctx context.Context, items []*item[K, V], again bool) (outcomes []*outcome[V], errs []error) {
-	outcomes = make([]*outcome[V], len(items))
+// makeMany calls FillMany for those items that have no outcome, and makes
+// entries of the values.
+func (f *Func[K, V]) makeMany(ctx context.Context, items []*item[K, V], outcomes []*outcome[V]) (_ []*outcome[V], errs []error) {
 	errs = make([]error, len(items))
-	if again && !items[0].refresh {
-		f.lookAgainMany(ctx, items, outcomes)
-	}
 	var missing []*item[K, V]
 	for i, it := range items {
 		if outcomes[i] == nil {
@@ -186,21 +194,27 @@ func (f *Func[K, V]) makeMany(ctx context.Context, items []*item[K, V], again bo
 // errNotPut is that there is no such thing, as FillMany says it.
 var errNotPut = fmt.Errorf("FillMany has not put it: %w", store.ErrNotFound)
 
-// lookAgainMany finds what has been stored since the caller looked.
-func (f *Func[K, V]) lookAgainMany(ctx context.Context, items []*item[K, V], outcomes []*outcome[V]) {
+// lookAgainMany finds what has been stored since the caller looked, if it is to
+// look again.
+func (f *Func[K, V]) lookAgainMany(ctx context.Context, items []*item[K, V], again bool) []*outcome[V] {
+	outcomes := make([]*outcome[V], len(items))
+	if !again || items[0].refresh {
+		return outcomes
+	}
 	now := time.Now().UnixNano()
-	again := make([]*item[K, V], len(items))
+	laters := make([]*item[K, V], len(items))
 	for i, it := range items {
 		later := *it
 		later.now, later.found = now, sighting[V]{}
-		again[i] = &later
+		laters[i] = &later
 	}
-	if f.lookMany(ctx, again) != nil {
-		return
+	if f.lookMany(ctx, laters) != nil {
+		return outcomes
 	}
-	for i, it := range again {
+	for i, it := range laters {
 		outcomes[i] = f.newer(&it.query, it.key, items[i].found, it.found)
 	}
+	return outcomes
 }
 
 // declaredMany returns, by key, the tags that are known before the load.
@@ -272,9 +286,12 @@ func (f *Func[K, V]) fillTogether(ctx context.Context, at *site, items []*item[K
 	var sets []store.Item
 	var removes []string
 	var stored, removed []*outcome[V]
+	var leased []leasedOutcome[V]
 	for i, it := range items {
 		o := outcomes[i]
 		switch {
+		case it.lease != nil:
+			leased = append(leased, leasedOutcome[V]{it.lease, o})
 		case o.found:
 		case o.remove && it.generation != nil:
 			removes = append(removes, it.key)
@@ -292,6 +309,7 @@ func (f *Func[K, V]) fillTogether(ctx context.Context, at *site, items []*item[K
 			stored = append(stored, o)
 		}
 	}
+	each(leased, func(l leasedOutcome[V]) { f.fillLeased(ctx, l.lease, l.outcome) })
 	if len(sets) > 0 && f.filled(ctx, "setmany", store.SetMany(ctx, at.Store, sets), stored) {
 		for _, o := range stored {
 			f.countWritten(at, o.live)

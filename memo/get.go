@@ -143,5 +143,6 @@ func undeclared[V any](m *Memo, region string, shared bool) (*Func[string, V], e
 		return first, nil
 	}
 	m.keyed[id] = f
+	m.index(f)
 	return f, nil
 }

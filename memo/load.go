@@ -26,8 +26,12 @@ type load struct {
 }
 
 // request is what is to be done for a key that nobody loads yet. s is what the
-// caller has seen in the store after seen.
-func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flight.Mark) flight.Request[*outcome[V]] {
+// caller has seen in the store after seen. In the background it is if nobody
+// waits for it.
+func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flight.Mark, background bool) flight.Request[*outcome[V]] {
+	if f.leased(v) {
+		return f.leasedRequest(v, key, k, s, seen, background)
+	}
 	release := func() {}
 	return flight.Request[*outcome[V]]{
 		Key:     key,
@@ -40,7 +44,7 @@ func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flig
 					return o, nil
 				}
 			}
-			if f.memo.lock == nil {
+			if f.memo.lock == nil || f.memo.leases(v.at) {
 				return f.make(ctx, v, key, k, s)
 			}
 			release = f.acquire(ctx, key)
@@ -85,8 +89,7 @@ func (f *Func[K, V]) lookAgain(ctx context.Context, v *query, key string, before
 	if v.refresh {
 		return nil
 	}
-	now := *v
-	now.now = time.Now().UnixNano()
+	now := v.later()
 	s, err := f.look(ctx, &now, key)
 	if err != nil {
 		return nil

@@ -64,8 +64,9 @@ func (f *Func[K, V]) queryAt(a *ask, at *site, g *generation, age time.Duration)
 type sighting[V any] struct {
 	entry    *entry[V] // with its value if that may be answered; nil if there is none
 	verdict  verdict
-	fallback bool // it may be answered if loading fails
-	size     int  // of the entry, in bytes, for Meta
+	fallback bool        // it may be answered if loading fails
+	size     int         // of the entry, in bytes, for Meta
+	live     *store.Live // what was found, also if it is good for nothing
 }
 
 // look reads the entry of key. What keeps it from doing so is reported; the
@@ -88,7 +89,9 @@ func (f *Func[K, V]) judgeRead(ctx context.Context, v *query, live *store.Live, 
 		return s, err
 	}
 	f.countRead(v.at, live)
-	return f.judgeLive(ctx, v, live)
+	s, err = f.judgeLive(ctx, v, live)
+	s.live = live
+	return s, err
 }
 
 // judgeLive judges what a store has answered, its tags included.

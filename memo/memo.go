@@ -33,6 +33,13 @@ type Memo struct {
 	tags        keySpace
 	tagSeq      atomic.Uint64 // the number of times that tags were invalidated, twice each: before and after
 
+	watching    context.Context // ends with Close
+	endWatching context.CancelFunc
+	watchMu     sync.Mutex
+	watchers    []*watcher                            // one for each store
+	byPrefix    atomic.Pointer[map[string][]function] // the functions, by that of their keys
+	leaseless   bool                                  // set by tests
+
 	mu     sync.Mutex
 	funcs  map[string]function // by name
 	keyed  map[keyedID]function
@@ -45,6 +52,9 @@ type function interface {
 	clear(ctx context.Context) error
 	counts() *counters
 	invalidate(key string) *flight.Invalidation
+	prefix() string
+	changed(key string)
+	allChanged()
 }
 
 // Options configures a Memo. The zero value is the default.
@@ -76,10 +86,13 @@ type Options struct {
 	// for all Memos of a process.
 	Verify bool
 
-	// Lock, if given, is called before a function is called for a key, and
-	// release when its result has been stored and before it is answered, so
-	// that one process at a time loads the key. The store is asked again in between. If Lock returns an
-	// error, the load goes on without. GetMany with FillMany does not call it.
+	// Lock is for stores that have locks and no leases, and is not called over
+	// others: with leases (store.LeaseStore) one process at a time loads a key
+	// without it. If given, it is called before a function is called for a
+	// key, and release when its result has been stored and before it is
+	// answered, so that one process at a time loads the key. The store is
+	// asked again in between. If Lock returns an error, the load goes on
+	// without. GetMany with FillMany does not call it.
 	Lock func(ctx context.Context, key string) (release func(), err error)
 
 	// Trace is told what happens. It is copied.
@@ -133,12 +146,17 @@ func New(s store.Store, o *Options) (*Memo, error) {
 		keyed:       make(map[keyedID]function),
 	}
 	m.versions = flight.NewGroup[version](m.scope)
+	m.watching, m.endWatching = context.WithCancel(context.Background())
+	m.byPrefix.Store(&map[string][]function{})
+	if o.Trace != nil {
+		m.trace = *o.Trace
+	}
 	m.addPlace(root.place)
 	for _, r := range regions {
 		m.addPlace(r.place)
 	}
-	if o.Trace != nil {
-		m.trace = *o.Trace
+	for _, p := range m.places {
+		m.watch(p.site.Load())
 	}
 	return m, nil
 }
@@ -151,11 +169,13 @@ func New(s store.Store, o *Options) (*Memo, error) {
 // goes on by itself, to no effect.
 //
 // Close does not close the store. It may be called again. In a memoized
-// function it would wait for itself.
+// function it would wait for itself. A Memo that is not closed lives as long as
+// its stores, if these tell it of changes.
 func (m *Memo) Close(ctx context.Context) error {
 	if ctx == nil {
 		return invalid("memo: close: " + nilContext)
 	}
+	defer m.endWatching() // what is still loading is to know of changes
 	if err := m.scope.Close(ctx); err != nil {
 		return fmt.Errorf("memo: close: loads are still under way: %w", err)
 	}
@@ -207,6 +227,7 @@ func (m *Memo) functions() []function {
 
 // adopt makes the store and the counters of a function part of m.
 func (m *Memo) adopt(p *place, c *counters) {
+	defer func() { m.watch(p.site.Load()) }()
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.addPlace(p)
@@ -223,6 +244,7 @@ func (m *Memo) reserve(name string, f function) bool {
 		return false
 	}
 	m.funcs[name] = f
+	m.index(f)
 	return true
 }
 

@@ -85,7 +85,8 @@ type Policy struct {
 	// load is cancelled, and its callers get the stale value if there is one,
 	// else an error matching ErrTimeout, even if the function goes on. The
 	// next caller begins a new load; what the old one may still bring is
-	// stored unless that has happened. Zero everywhere, as Off, is no limit.
+	// stored unless that has happened, or the store has leases. To wait for
+	// the load of another process counts as loading. Zero everywhere, as Off, is no limit.
 	LoadTimeout time.Duration
 
 	// WaitTimeout is how long one caller waits for a load, whoever began it.

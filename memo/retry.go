@@ -2,6 +2,7 @@ package memo
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"sync"
@@ -148,7 +149,7 @@ func (f *Func[K, V]) attemptFailed(ctx context.Context, v *query, key string, s 
 
 // refreshFailed tells the operator, as there is nobody else to tell.
 func (f *Func[K, V]) refreshFailed(ctx context.Context, err error) {
-	if context.Cause(ctx) != ErrClosed {
+	if context.Cause(ctx) != ErrClosed && !errors.Is(err, ErrClosed) {
 		f.memo.log.refreshFailed(ctx, f.name, err)
 	}
 }

@@ -57,7 +57,7 @@ func span(from, until int64) time.Duration {
 // others are as in Set.
 //
 // What is loaded meanwhile replaces the value. Only if the store cannot compare
-// and swap is it not stored.
+// and swap, or has leases, is it not stored.
 func (f *Func[K, V]) Touch(ctx context.Context, k K) error {
 	return f.touch(ctx, "touch", k, func(v *query) (time.Duration, error) {
 		return v.policy.jittered(v.policy.TTL), nil

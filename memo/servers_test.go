@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -25,6 +26,9 @@ import (
 
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis reports every dial that fails
+	if config := os.Getenv(processVar); config != "" {
+		os.Exit(runProcess(config))
+	}
 	testservers.Main(m)
 }
 

@@ -21,6 +21,7 @@ type Batch[V any] struct {
 
 	Timeout  time.Duration
 	Patience time.Duration
+	Guarded  bool
 	Seen     Mark
 	Epoch    uint64
 	After    bool

@@ -29,7 +29,7 @@ import (
 // while a load or a fill runs, so keys do not hold each other up.
 type Group[V any] struct {
 	scope   *Scope
-	fills   atomic.Uint64 // the number of fills that have ended
+	fills   atomic.Uint64 // the number of fills that have ended, and of loads that are outdated
 	_       [48]byte      // callers read fills often; the locks behind it are on other cache lines
 	stripes [64]stripe[V]
 }
@@ -43,15 +43,16 @@ func NewGroup[V any](scope *Scope) *Group[V] {
 type stripe[V any] struct {
 	mu       sync.Mutex
 	slots    map[string]*slot[V]
-	lastFill uint64   // what fills was when the last fill of a key in here ended
+	lastFill uint64   // what fills was when a key in here last made it grow
 	_        [40]byte // as above
 }
 
 // A slot is what is going on with one key. There is none for a key at rest.
 type slot[V any] struct {
-	flight  *flight[V] // the one that new callers join, or nil
-	filling *flight[V] // the one that is filling the cache, or nil; it may be void by now
-	voiding int        // invalidations that are under way
+	flight   *flight[V] // the one that new callers join, or nil
+	filling  *flight[V] // the one that is filling the cache, or nil; it may be void by now
+	outdated *flight[V] // those that nobody joins any more and that may still fill: a list
+	voiding  int        // invalidations that are under way
 
 	excluding chan struct{} // closed when the invalidation has ended that excludes others; nil if there is none
 	rest      chan struct{} // closed when nothing fills or invalidates any more; nil if nobody waits for that
@@ -95,6 +96,10 @@ type Request[V any] struct {
 	// caller gets ErrPatience, or the value if that is there already, and the
 	// load goes on, though nobody may wait.
 	Patience time.Duration
+
+	// Guarded says that Fill finds out by itself whether others have changed
+	// the key since the load began, so that it is called also after Changed.
+	Guarded bool
 
 	// Seen is a Mark that was taken before the cache was asked for the key.
 	Seen Mark
@@ -176,6 +181,7 @@ func (r *Request[V]) batch() Batch[V] {
 		Fill:     func(ctx context.Context, _ []int, values []V) { r.Fill(ctx, values[0]) },
 		Timeout:  r.Timeout,
 		Patience: r.Patience,
+		Guarded:  r.Guarded,
 		Seen:     r.Seen,
 		Epoch:    r.Epoch,
 		After:    r.After,

@@ -66,8 +66,12 @@ func (g *Group[V]) invalidated(key string) {
 	s.tidy(key, sl)
 }
 
-// detach makes the flight void and leaves it to those who wait for it.
+// detach makes the flight void and leaves it to those who wait for it, as well
+// as those that are outdated.
 func (sl *slot[V]) detach() {
+	for ; sl.outdated != nil; sl.outdated = sl.outdated.older {
+		sl.outdated.void = true
+	}
 	if sl.flight != nil {
 		sl.flight.void = true
 		sl.flight = nil

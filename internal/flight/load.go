@@ -31,9 +31,10 @@ type flight[V any] struct {
 	load *load[V]
 
 	// Guarded by the stripe.
-	void   bool     // must not fill
-	loaded bool     // value is set
-	turn   *turn[V] // of those who wait until it is gone, or nil
+	void   bool       // must not fill
+	loaded bool       // value is set
+	turn   *turn[V]   // of those who wait until it is gone, or nil
+	older  *flight[V] // the next in the list of those that are outdated
 
 	// Read by others when loaded is set (value alone) or after the end.
 	value V
@@ -238,6 +239,7 @@ func (g *Group[V]) vacate(f *flight[V]) {
 	if sl.flight == f {
 		sl.flight = nil
 	}
+	sl.forget(f)
 	if sl.filling == f {
 		sl.filling = nil
 		s.lastFill = g.fills.Add(1)

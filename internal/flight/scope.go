@@ -9,9 +9,10 @@ import (
 // Scope is the life that the loads of several groups have in common. Make one
 // with NewScope.
 type Scope struct {
-	ctx    context.Context // ends when Close gives up waiting
-	cut    context.CancelCauseFunc
-	closed atomic.Bool
+	ctx     context.Context // ends when Close gives up waiting
+	cut     context.CancelCauseFunc
+	closed  atomic.Bool
+	closing chan struct{} // closed when closed is set
 
 	mu   sync.Mutex
 	n    int           // loads under way
@@ -20,7 +21,7 @@ type Scope struct {
 
 // NewScope returns a Scope that is open.
 func NewScope() *Scope {
-	s := new(Scope)
+	s := &Scope{closing: make(chan struct{})}
 	s.ctx, s.cut = context.WithCancelCause(context.Background())
 	return s
 }
@@ -28,13 +29,18 @@ func NewScope() *Scope {
 // Closed reports whether Close was called.
 func (s *Scope) Closed() bool { return s.closed.Load() }
 
+// Closing returns a channel that is closed when Close is called.
+func (s *Scope) Closing() <-chan struct{} { return s.closing }
+
 // Close lets no load begin any more and waits for those under way. If ctx ends
 // first, it cancels them, releases all who wait for them with ErrClosed, and
 // returns ctx.Err(): from then on none fills the cache, and a load that heeds
 // its context is about to end. Close may be called again.
 func (s *Scope) Close(ctx context.Context) error {
 	s.mu.Lock()
-	s.closed.Store(true)
+	if s.closed.CompareAndSwap(false, true) {
+		close(s.closing)
+	}
 	if s.n == 0 {
 		s.mu.Unlock()
 		return nil

@@ -1,0 +1,89 @@
+package memo_test
+
+import (
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/cairncache/cairn/memo"
+)
+
+// lateness is what a loaded machine may add to the promise that every caller is
+// answered as soon as the load of another process has ended.
+const lateness = 100 * time.Millisecond
+
+// However many ask for a key that nobody has, one load serves them all, and
+// soon.
+func TestProcessesLoadOnce(t *testing.T) {
+	for name, url := range fleetURLs {
+		t.Run(name, func(t *testing.T) {
+			const load = 150 * time.Millisecond
+			children := startProcesses(t, 4, processConfig{URL: url(t), Callers: 50, LoadTime: load})
+			var worst, medians []time.Duration
+			for key := 1; key <= 10; key++ {
+				getAtOnce(t, children, key)
+				r := collectRound(t, children)
+				if r.loads != 1 || len(r.values) != 1 || len(r.late) != 200 {
+					t.Errorf("%d loads, %d values and %d answers, want 1, 1 and 200", r.loads, len(r.values), len(r.late))
+				}
+				medians = append(medians, r.late[len(r.late)/2])
+				worst = append(worst, r.late[len(r.late)-1])
+			}
+			slices.Sort(medians)
+			slices.Sort(worst)
+			t.Logf("after the load's end: median caller %v (worst round %v), last caller %v (worst round %v)",
+				medians[5], medians[9], worst[5], worst[9])
+			if worst[5] > lateness {
+				t.Errorf("the last caller was answered %v after the load's end", worst[5])
+			}
+		})
+	}
+}
+
+// If the process that loads dies, another one loads when its lease has ended.
+func TestProcessThatLoadsIsKilled(t *testing.T) {
+	for name, url := range fleetURLs {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			const load = 500 * time.Millisecond
+			children := startProcesses(t, 4, processConfig{URL: url(t), Callers: 50, LoadTime: load})
+			getAtOnce(t, children, 1)
+			owner, began := firstToLoad(t, children)
+			time.Sleep(load / 5) // the others wait by now
+			if err := owner.cmd.Process.Signal(os.Kill); err != nil {
+				t.Fatal(err)
+			}
+			owner.killed = true
+			r := collectRound(t, children)
+			if r.loads != 1 || len(r.values) != 1 || len(r.late) != 150 {
+				t.Errorf("%d more loads, %d values and %d answers, want 1, 1 and 150", r.loads, len(r.values), len(r.late))
+			}
+			last := r.late[len(r.late)-1]
+			took := r.loaded.Add(last).Sub(began)
+			t.Logf("all answered after %v: %v after the end of the second load", took, last)
+			if most := memo.LeaseLife + load; took > most+2*time.Second { // a second lease would add more
+				t.Errorf("answered after %v, want at most about %v", took, most)
+			}
+		})
+	}
+}
+
+// firstToLoad returns the process that loads, and when it has begun.
+func firstToLoad(t *testing.T, children []*child) (owner *child, began time.Time) {
+	t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
+		for _, c := range children {
+			select {
+			case h := <-c.told:
+				if h.What != "loading" {
+					t.Fatalf("got %+v", h)
+				}
+				return c, time.Unix(0, h.At)
+			default:
+			}
+		}
+	}
+	t.Fatal("nobody loads")
+	return nil, began
+}
