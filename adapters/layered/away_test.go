@@ -135,7 +135,14 @@ func TestServeStale(t *testing.T) {
 		if m, err := s.GetMany(t.Context(), []string{"k"}); err != nil || string(m["k"]) != "v" {
 			t.Errorf("GetMany: %q, %v", m, err)
 		}
-		if c := s.Stats(); c.Stale != 3 {
+		// How long it lives only L2 knows, and 0 would be a ttl to whoever copies it.
+		if _, ttl, err := s.GetWithTTL(t.Context(), "k"); ttl != store.UnknownTTL || err != nil {
+			t.Errorf("GetWithTTL: %v, %v", ttl, err)
+		}
+		if m, err := s.GetManyWithTTL(t.Context(), []string{"k"}); m["k"].TTL != store.UnknownTTL || err != nil {
+			t.Errorf("GetManyWithTTL: %v, %v", m, err)
+		}
+		if c := s.Stats(); c.Stale != 5 {
 			t.Errorf("%+v", c)
 		}
 		time.Sleep(time.Nanosecond)

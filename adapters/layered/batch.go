@@ -174,7 +174,7 @@ func (s *Store) awayMany(ctx context.Context, keys []string, found map[string]re
 		for _, key := range missing {
 			if l, near := store.GetLive(ctx, s.l1, key); near == nil {
 				s.counts.add(stale)
-				found[key] = reply{live: l}
+				found[key] = reply{live: l, ttl: store.UnknownTTL}
 			}
 		}
 		missing = missingKeys(missing, found)

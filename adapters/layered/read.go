@@ -63,7 +63,8 @@ func (s *Store) GetLiveAt(ctx context.Context, key string, now time.Time) (*stor
 	return a.live, err
 }
 
-// GetWithTTL asks L2, which alone knows how long the entry will live.
+// GetWithTTL asks L2, which alone knows how long the entry will live. For what
+// ServeStale answers it is store.UnknownTTL.
 func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Duration, error) {
 	a, err := s.far(ctx, "getwithttl", key, s.askBytes)
 	if err != nil {
@@ -251,7 +252,7 @@ func (s *Store) away(ctx context.Context, key string, err error) (reply, error) 
 	if s.degraded.serves(err, time.Now(), s.fence.provenAt()) {
 		if l, near := store.GetLive(ctx, s.l1, key); near == nil {
 			s.counts.add(stale)
-			return reply{live: l}, nil
+			return reply{live: l, ttl: store.UnknownTTL}, nil
 		}
 	}
 	err, masked := s.degraded.answer(err)
