@@ -83,7 +83,7 @@ type site struct {
 func (at *site) get(ctx context.Context, key string, now time.Time) (*store.Live, error) {
 	if at.atTime != nil {
 		live, err := at.atTime.GetLiveAt(ctx, key, now)
-		if err != errors.ErrUnsupported {
+		if err == nil || !errors.Is(err, errors.ErrUnsupported) {
 			return live, err
 		}
 	}

@@ -205,19 +205,22 @@ func New(l1, l2 store.Store, o *Options) (*Store, error) {
 	s.epochs.init()
 	s.deletes.del = s.remove
 	s.fence.init(o.Coherence.d)
-	if err := store.Clear(context.Background(), l1); err != nil { // what it holds may be older than any bound
-		return nil, invalid("L1 cannot be cleared: %w", err)
-	}
-	if !s.watches {
+	if s.watches {
+		ctx, cancel := context.WithCancel(context.Background())
+		s.stop = cancel
+		if err := store.Watch(ctx, l2, events{s}); err != nil {
+			cancel()
+			return nil, invalid("Coherence: Watch(%v): %w; write layered.Bounded(max) to bound staleness by time alone", o.Coherence.d, err)
+		}
+	} else {
 		s.maxTTL = min(s.maxTTL, o.Coherence.d)
 		s.fence.prove(store.AlwaysProven)
-		return s, nil
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stop = cancel
-	if err := store.Watch(ctx, l2, events{s}); err != nil {
-		cancel()
-		return nil, invalid("Coherence: Watch(%v): %w; write layered.Bounded(max) to bound staleness by time alone", o.Coherence.d, err)
+	// What L1 holds may be older than any bound. It is cleared when nothing
+	// but this can be refused any more.
+	if err := store.Clear(context.Background(), l1); err != nil {
+		s.stop()
+		return nil, invalid("L1 cannot be cleared: %w", err)
 	}
 	return s, nil
 }

@@ -158,3 +158,25 @@ func TestNewRefuses(t *testing.T) {
 func with(l store.Store, o *layered.Options) (*layered.Store, error) {
 	return layered.New(l, store.Prefix(l, "2:"), o)
 }
+
+// A call that is refused has changed nothing, and one that is not begins with
+// an L1 that holds nothing of a former life.
+func TestNewAndWhatL1Holds(t *testing.T) {
+	l1, l2 := newMemory(t), newMemory(t)
+	set(t, l1, "k", "precious", store.Forever)
+	if _, err := layered.New(l1, storetest.Bare(l2), watchSecond); err == nil {
+		t.Fatal("New watches a store that tells of nothing")
+	}
+	wantGet(t, l1, "k", "precious")
+	for _, o := range []*layered.Options{anHour, watchSecond} {
+		set(t, l1, "k", "old", store.Forever)
+		s, err := layered.New(l1, l2, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if b, err := s.Get(t.Context(), "k"); err != store.ErrNotFound {
+			t.Errorf("Get = %q, %v", b, err)
+		}
+		s.Close()
+	}
+}
