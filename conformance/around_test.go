@@ -71,13 +71,8 @@ func (f *faulty) around(name string, do func(call func(), keys ...string)) {
 			return filled, err
 		}
 	case "Hold":
-		f.hold = func(ctx context.Context, key, token string, life time.Duration) (err error) {
-			do(func() { err = g.hold(ctx, key, token, life) }, key)
-			return err
-		}
-	case "Release":
-		f.release = func(ctx context.Context, key, token string) (err error) {
-			do(func() { err = g.release(ctx, key, token) }, key)
+		f.hold = func(ctx context.Context, key string, life time.Duration) (err error) {
+			do(func() { err = g.hold(ctx, key, life) }, key)
 			return err
 		}
 	default:

@@ -36,7 +36,41 @@ func (t *trial) setAll(values map[string]string) {
 	}
 }
 
-var getManyCases = group("GetMany",
+// readsMany are the cases that GetMany and GetManyWithTTL share.
+func readsMany(get func(t *trial, keys ...string) *outcome) []testCase {
+	return []testCase{
+		rule("Many", "More keys than fit into one request all get their own value.", func(t *trial) {
+			want := make(map[string]string)
+			keys := manyKeys()
+			for i, key := range keys {
+				if i%3 > 0 { // so that the present ones are not where they were asked for
+					want[key] = "value of " + key
+				}
+			}
+			t.by(byFunction).SetMany(itemsOf(want)...).ok()
+			get(t, keys...).is(want)
+		}),
+
+		rule("OddKeys", "The result names the keys as the caller did, byte for byte, whatever the backend calls them.", func(t *trial) {
+			want := make(map[string]string)
+			for _, key := range oddSample(t.suite.opts.MaxKey) {
+				want[key] = "value of " + key
+			}
+			t.setAll(want)
+			get(t, oddSample(t.suite.opts.MaxKey)...).is(want)
+		}),
+
+		rule("BadKey", "A bad key fails the whole call with ErrInvalid. Answered as a miss it would hide a bug of the caller.", func(t *trial) {
+			t.Set("a", "1", store.Forever).ok()
+			for _, bad := range []string{"", strings.Repeat("k", store.MaxKeyLen+1)} {
+				get(t, bad).fails(store.ErrInvalid).nothing()
+				get(t, "a", bad, "absent").fails(store.ErrInvalid).nothing()
+			}
+		}),
+	}
+}
+
+var getManyCases = append(group("GetMany", readsMany((*trial).GetMany)...), group("GetMany",
 	rule("PresentOnes", "The result has the keys that are present, with their values, and no others: a caller takes what is not in the map for a miss, and loads it.", func(t *trial) {
 		t.setAll(map[string]string{"a": "1", "b": "2", "c": "3"})
 		t.GetMany("a", "absent", "c", "gone").is(map[string]string{"a": "1", "c": "3"})
@@ -65,35 +99,6 @@ var getManyCases = group("GetMany",
 		t.GetMany("a", "absent", "a", "b", "absent", "b").is(map[string]string{"a": "1", "b": "2"})
 	}),
 
-	rule("Many", "More keys than fit into one request all get their own value.", func(t *trial) {
-		want := make(map[string]string)
-		keys := manyKeys()
-		for i, key := range keys {
-			if i%3 > 0 { // so that the present ones are not where they were asked for
-				want[key] = "value of " + key
-			}
-		}
-		t.by(byFunction).SetMany(itemsOf(want)...).ok()
-		t.GetMany(keys...).is(want)
-	}),
-
-	rule("OddKeys", "The result names the keys as the caller did, byte for byte, whatever the backend calls them.", func(t *trial) {
-		want := make(map[string]string)
-		for _, key := range oddSample(t.suite.opts.MaxKey) {
-			want[key] = "value of " + key
-		}
-		t.setAll(want)
-		t.GetMany(oddSample(t.suite.opts.MaxKey)...).is(want)
-	}),
-
-	rule("BadKey", "A bad key fails the whole call with ErrInvalid. Answered as a miss it would hide a bug of the caller.", func(t *trial) {
-		t.Set("a", "1", store.Forever).ok()
-		for _, bad := range []string{"", strings.Repeat("k", store.MaxKeyLen+1)} {
-			t.GetMany(bad).fails(store.ErrInvalid).nothing()
-			t.GetMany("a", bad, "absent").fails(store.ErrInvalid).nothing()
-		}
-	}),
-
 	rule("ResultIsTheCallers", "The caller owns the map and the values: writing to one value changes neither another one nor the store.", func(t *trial) {
 		t.setAll(map[string]string{"a": "first", "b": "second", "c": "third"})
 		o := t.GetMany("a", "b", "c").ok()
@@ -117,7 +122,7 @@ var getManyCases = group("GetMany",
 			t.fail(failure{o.text, "the keys became " + quoteAll(keys), quoteAll(before)})
 		}
 	}),
-)
+)...)
 
 var setManyCases = group("SetMany",
 	rule("StoresAll", "Every item is stored, over what was there.", func(t *trial) {

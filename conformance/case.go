@@ -49,6 +49,7 @@ var groups = [][]testCase{
 	liveAtCases,
 	watchCases,
 	leaseCases,
+	leaseRaceCases,
 	holdCases,
 	pingCases,
 	contextCases,

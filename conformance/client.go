@@ -281,21 +281,12 @@ func (c *client) Abandon(key, token string) *outcome {
 	})
 }
 
-func (c *client) Hold(key, token string, life time.Duration) *outcome {
-	return c.ability("Hold", key, leasing(key, token, life), func() (any, error) {
+func (c *client) Hold(key string, life time.Duration) *outcome {
+	return c.ability("Hold", key, quote(key)+", "+life.String(), func() (any, error) {
 		if c.way == byMethod {
-			return nil, c.s.(store.LeaseStore).Hold(c.ctx, key, token, life)
+			return nil, c.s.(store.LeaseStore).Hold(c.ctx, key, life)
 		}
-		return nil, store.Hold(c.ctx, c.s, key, token, life)
-	})
-}
-
-func (c *client) Release(key, token string) *outcome {
-	return c.ability("Release", key, quote(key)+", "+quote(token), func() (any, error) {
-		if c.way == byMethod {
-			return nil, c.s.(store.LeaseStore).Release(c.ctx, key, token)
-		}
-		return nil, store.Release(c.ctx, c.s, key, token)
+		return nil, store.Hold(c.ctx, c.s, key, life)
 	})
 }
 

@@ -47,7 +47,7 @@ func halfDone(name string) func(f *faulty) {
 		case "Watch":
 			f.watch = func(ctx context.Context, _ store.Watcher) error { return harm(ctx, "k") }
 		case "Lease":
-			f.hold = func(ctx context.Context, key, _ string, _ time.Duration) error { return harm(ctx, key) }
+			f.hold = func(ctx context.Context, key string, _ time.Duration) error { return harm(ctx, key) }
 		}
 	}
 }

@@ -10,25 +10,13 @@ import (
 )
 
 // reheld replaces Hold.
-func reheld(hold func(f *faulty, ctx context.Context, key, token string, life time.Duration) error) func(f *faulty) {
+func reheld(hold func(f *faulty, ctx context.Context, key string, life time.Duration) error) func(f *faulty) {
 	return func(f *faulty) {
-		f.hold = func(ctx context.Context, key, token string, life time.Duration) error {
-			if err := store.CheckLease(ctx, "hold", key, token, life); err != nil {
+		f.hold = func(ctx context.Context, key string, life time.Duration) error {
+			if err := store.CheckHold(ctx, "hold", key, life); err != nil {
 				return err
 			}
-			return hold(f, ctx, key, token, life)
-		}
-	}
-}
-
-// released replaces Release.
-func released(release func(f *faulty, ctx context.Context, key, token string) error) func(f *faulty) {
-	return func(f *faulty) {
-		f.release = func(ctx context.Context, key, token string) error {
-			if err := store.CheckLease(ctx, "release", key, token, 1); err != nil {
-				return err
-			}
-			return release(f, ctx, key, token)
+			return hold(f, ctx, key, life)
 		}
 	}
 }
@@ -150,20 +138,16 @@ var holdFaults = []fault{
 			}
 		}
 	}},
-	{what: "Hold leaves the entry", caught: "Lease/Hold", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
+	{what: "Hold leaves the entry", caught: "Lease/Hold", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
 		b, missed := f.ref.Get(ctx, key)
-		err := f.ref.Hold(ctx, key, token, life)
+		err := f.ref.Hold(ctx, key, life)
 		if held := f.leasesOf([]string{key}); err == nil && missed == nil {
 			_ = f.ref.Set(ctx, key, b, store.Forever)
 			f.put(key, held[key])
 		}
 		return err
 	})},
-	{what: "Hold is Delete", caught: "Lease/Hold", plant: reheld(func(f *faulty, ctx context.Context, key, _ string, _ time.Duration) error {
-		return f.ref.Delete(ctx, key)
-	})},
-	{what: "Release does nothing", caught: "Lease/Hold", plant: released(func(*faulty, context.Context, string, string) error { return nil })},
-	{what: "Release removes whatever there is", caught: "Lease/Hold", plant: released(func(f *faulty, ctx context.Context, key, _ string) error {
+	{what: "Hold is Delete", caught: "Lease/Hold", plant: reheld(func(f *faulty, ctx context.Context, key string, _ time.Duration) error {
 		return f.ref.Delete(ctx, key)
 	})},
 	{what: "a Fill is not looked at during a Hold", caught: "Lease/Hold", plant: filling(func(f *faulty, ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
@@ -174,63 +158,59 @@ var holdFaults = []fault{
 	})},
 	{what: "the lease is back after the Hold", caught: "Lease/HoldVoids", plant: func(f *faulty) {
 		before := make(map[string]lease)
-		reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
+		reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
 			if l, ok := f.leasesOf([]string{key})[key]; ok && !l.held {
 				before[key] = l
 			}
-			return f.ref.Hold(ctx, key, token, life)
+			return f.ref.Hold(ctx, key, life)
 		})(f)
-		released(func(f *faulty, ctx context.Context, key, token string) error {
-			err := f.ref.Release(ctx, key, token)
-			if l, ok := before[key]; ok {
+		filling(func(f *faulty, ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+			if l, ok := before[key]; ok && len(f.leasesOf([]string{key})) == 0 {
 				f.put(key, l)
 			}
-			return err
+			return f.ref.Fill(ctx, key, token, l, ttl)
 		})(f)
 	}},
-	{what: "a Hold lasts until Release", caught: "Lease/HoldEnds", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
-		return f.ref.Hold(ctx, key, token, 1000*life)
+	{what: "a Hold lasts until a write", caught: "Lease/HoldEnds", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
+		return f.ref.Hold(ctx, key, 1000*life)
 	})},
-	{what: "the first Hold says how long", caught: "Lease/HoldAgain", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
+	{what: "the first Hold says how long", caught: "Lease/HoldAgain", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
 		before, ok := f.leasesOf([]string{key})[key]
-		err := f.ref.Hold(ctx, key, token, life)
-		if ok && before.held && before.token == token {
-			f.put(key, before)
-		}
-		return err
-	})},
-	{what: "anybody may release", caught: "Lease/HoldStrangers", plant: released(func(f *faulty, ctx context.Context, key, token string) error {
-		return f.ref.Release(ctx, key, f.owner(key, token))
-	})},
-	{what: "the first Hold wins", caught: "Lease/HoldStrangers", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
-		before, ok := f.leasesOf([]string{key})[key]
-		err := f.ref.Hold(ctx, key, token, life)
+		err := f.ref.Hold(ctx, key, life)
 		if ok && before.held {
 			f.put(key, before)
 		}
 		return err
 	})},
-	{what: "Abandon ends a Hold", caught: "Lease/HoldStrangers", plant: func(f *faulty) {
+	{what: "Abandon ends a Hold", caught: "Lease/HoldIsNoLease", plant: func(f *faulty) {
 		f.abandon = func(ctx context.Context, key, token string) error {
-			if err := f.ref.Release(ctx, key, token); err != nil {
-				return store.CheckLease(ctx, "abandon", key, token, 1)
+			if f.leasesOf([]string{key})[key].held {
+				f.forget(key)
 			}
 			return f.ref.Abandon(ctx, key, token)
 		}
 	}},
-	{what: "Release ends a lease", caught: "Lease/HoldStrangers", plant: released(func(f *faulty, ctx context.Context, key, token string) error {
-		_ = f.ref.Abandon(ctx, key, token)
-		return f.ref.Release(ctx, key, token)
+	{what: "a Hold is a lease with a token of its own", caught: "Lease/HoldIsNoLease", plant: filling(func(f *faulty, ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+		if token == "hold" && f.leasesOf([]string{key})[key].held {
+			return true, f.ref.SetLive(ctx, key, l, ttl)
+		}
+		return f.ref.Fill(ctx, key, token, l, ttl)
+	})},
+	{what: "a lease with that token is a Hold", caught: "Lease/HoldIsNoLease", plant: asked(func(f *faulty, key, token string, _ time.Duration, found store.Lookup) store.Lookup {
+		if found.Lease == store.LeaseTaken && f.owner(key, token) == "hold" {
+			found.Lease = store.LeaseBlocked
+		}
+		return found
 	})},
 	{what: "Set does not end a Hold", caught: "Lease/HoldWrites", plant: keepLeases("Set")},
 	{what: "Delete does not end a Hold", caught: "Lease/HoldWrites", plant: keepLeases("Delete")},
-	{what: "Hold does not remove", caught: "Lease/Update", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
-		f.put(key, lease{token, f.ref.now().Add(life), true})
+	{what: "Hold does not remove", caught: "Lease/Update", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
+		f.put(key, lease{"", f.ref.now().Add(life), true})
 		return nil
 	})},
-	{what: "a load that began before is stored", caught: "Lease/UpdateDuringLoad", plant: reheld(func(f *faulty, ctx context.Context, key, token string, life time.Duration) error {
+	{what: "a load that began before is stored", caught: "Lease/UpdateDuringLoad", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
 		before := f.leasesOf([]string{key})
-		err := f.ref.Hold(ctx, key, token, life)
+		err := f.ref.Hold(ctx, key, life)
 		if l, ok := before[key]; ok {
 			f.put(key, l)
 		}

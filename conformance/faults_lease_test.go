@@ -34,7 +34,7 @@ func filling(fill func(f *faulty, ctx context.Context, key, token string, l *sto
 	}
 }
 
-// owner is the token of the lease or the Hold, or the one that was given.
+// owner is the token of the lease, or the one that was given.
 func (f *faulty) owner(key, token string) string {
 	if l, ok := f.leasesOf([]string{key})[key]; ok {
 		return l.token
@@ -188,10 +188,22 @@ var leaseFaults = []fault{
 			return f.ref.GetOrLease(ctx, key, token, life, despite)
 		}
 	}},
+	{what: "a lease despite an entry looks and takes in two steps", caught: "Lease/Exclusion", plant: func(f *faulty) {
+		f.lease = func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+			if _, ok := f.leasesOf([]string{key})[key]; ok || despite == nil {
+				return f.ref.GetOrLease(ctx, key, token, life, despite)
+			}
+			for range 5 {
+				runtime.Gosched()
+			}
+			f.forget(key)
+			return f.ref.GetOrLease(ctx, key, token, life, despite)
+		}
+	}},
 	{what: "each process has leases of its own", caught: "Lease/Exclusion", second: func(f *faulty) {
 		f.ref.leases = make(map[string]lease)
 	}},
-	{what: "Fill looks and stores in two steps", caught: "Lease/FillOrDelete", plant: filling(func(f *faulty, ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
+	{what: "Fill looks and stores in two steps", caught: "Lease/LoadOrWrite", plant: filling(func(f *faulty, ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error) {
 		if ok, err := f.ref.RenewLease(ctx, key, token, time.Second); !ok {
 			return false, err
 		}
@@ -200,6 +212,60 @@ var leaseFaults = []fault{
 		}
 		return true, f.ref.SetLive(ctx, key, l, ttl)
 	})},
+	{what: "Set writes and ends the lease in two steps", caught: "Lease/LoadOrWrite", plant: func(f *faulty) {
+		f.set = func(ctx context.Context, key string, value []byte, ttl time.Duration) error {
+			before := f.leasesOf([]string{key})
+			err := f.ref.Set(ctx, key, value, ttl)
+			if l, ok := before[key]; ok {
+				f.put(key, l)
+				for range 5 {
+					runtime.Gosched()
+				}
+				f.forget(key)
+			}
+			return err
+		}
+	}},
+	{what: "Hold removes and marks in two steps", caught: "Lease/LoadOrWrite", plant: reheld(func(f *faulty, ctx context.Context, key string, life time.Duration) error {
+		before := f.leasesOf([]string{key})
+		_ = f.ref.Delete(ctx, key)
+		if l, ok := before[key]; ok {
+			f.put(key, l)
+			for range 5 {
+				runtime.Gosched()
+			}
+		}
+		f.put(key, lease{"", f.ref.now().Add(life), true})
+		return nil
+	})},
+	{what: "GetOrLease takes the place of a Hold that comes meanwhile", caught: "Lease/LoadOrWrite", plant: func(f *faulty) {
+		f.lease = func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
+			if f.leasesOf([]string{key})[key].held {
+				return f.ref.GetOrLease(ctx, key, token, life, despite)
+			}
+			for range 5 {
+				runtime.Gosched()
+			}
+			if f.leasesOf([]string{key})[key].held {
+				f.forget(key)
+			}
+			return f.ref.GetOrLease(ctx, key, token, life, despite)
+		}
+	}},
+	{what: "another process writes in two steps", caught: "Lease/LoadOrWrite", second: func(f *faulty) {
+		f.delete = func(ctx context.Context, key string) error {
+			before := f.leasesOf([]string{key})
+			err := f.ref.Delete(ctx, key)
+			if l, ok := before[key]; ok {
+				f.put(key, l)
+				for range 5 {
+					runtime.Gosched()
+				}
+				f.forget(key)
+			}
+			return err
+		}
+	}},
 	{what: "long keys share a lease", caught: "Lease/OddKeys", plant: func(f *faulty) {
 		f.lease = func(ctx context.Context, key, token string, life time.Duration, despite *store.Live) (store.Lookup, error) {
 			if len(key) > 250 && len(key) <= store.MaxKeyLen {
@@ -216,11 +282,11 @@ var leaseFaults = []fault{
 		}
 	}},
 	{what: "a life of 0 is a default", caught: "Lease/BadArguments", plant: func(f *faulty) {
-		f.hold = func(ctx context.Context, key, token string, life time.Duration) error {
+		f.hold = func(ctx context.Context, key string, life time.Duration) error {
 			if life == 0 {
 				life = time.Second
 			}
-			return f.ref.Hold(ctx, key, token, life)
+			return f.ref.Hold(ctx, key, life)
 		}
 	}},
 	{what: "a Fill with a nil Live is an Abandon", caught: "Lease/BadArguments", plant: func(f *faulty) {

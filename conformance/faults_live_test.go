@@ -106,7 +106,18 @@ var liveFaults = []fault{
 			return f.ref.Get(ctx, key)
 		}
 	}},
-	{what: "GetLiveAt decodes for itself", caught: "LiveAt/SameAsGetLive", plant: func(f *faulty) {
+	{what: "GetLiveAt does not see what Set has replaced", caught: "LiveAt/SameAsGetLive", plant: func(f *faulty) {
+		seen := make(map[string]*store.Live)
+		f.getLiveAt = func(ctx context.Context, key string, now time.Time) (*store.Live, error) {
+			l, err := f.ref.GetLiveAt(ctx, key, now)
+			if before := seen[key]; before != nil && err == nil {
+				return before, nil
+			}
+			seen[key] = l
+			return l, err
+		}
+	}},
+	{what: "GetLiveAt decodes for itself", caught: "LiveAt/DecodedOnce", plant: func(f *faulty) {
 		f.getLiveAt = func(ctx context.Context, key string, _ time.Time) (*store.Live, error) {
 			b, err := f.ref.Get(ctx, key)
 			if err != nil {

@@ -41,8 +41,7 @@ type faulty struct {
 	fill       func(ctx context.Context, key, token string, l *store.Live, ttl time.Duration) (bool, error)
 	renew      func(ctx context.Context, key, token string, life time.Duration) (bool, error)
 	abandon    func(ctx context.Context, key, token string) error
-	hold       func(ctx context.Context, key, token string, life time.Duration) error
-	release    func(ctx context.Context, key, token string) error
+	hold       func(ctx context.Context, key string, life time.Duration) error
 	ping       func(ctx context.Context) error
 	close      func() error
 }
@@ -53,7 +52,7 @@ func newFaulty(r *reference, b *backend) *faulty {
 	return &faulty{
 		r, b, nil, r.Get, r.Set, r.Delete, r.TTL, r.GetMany, r.SetMany, r.DeleteMany, r.GetWithTTL, r.GetManyWithTTL, r.Add, r.CompareAndSwap, r.CompareAndDelete,
 		r.Touch, r.Keys, r.Clear, r.GetLive, r.GetLiveAt, r.SetLive,
-		r.Watch, r.GetOrLease, r.Fill, r.RenewLease, r.Abandon, r.Hold, r.Release, r.Ping, r.Close,
+		r.Watch, r.GetOrLease, r.Fill, r.RenewLease, r.Abandon, r.Hold, r.Ping, r.Close,
 	}
 }
 
@@ -133,13 +132,10 @@ func (f *faulty) Abandon(ctx context.Context, key, token string) error {
 	return f.abandon(ctx, key, token)
 }
 
-func (f *faulty) Hold(ctx context.Context, key, token string, life time.Duration) error {
-	return f.hold(ctx, key, token, life)
+func (f *faulty) Hold(ctx context.Context, key string, life time.Duration) error {
+	return f.hold(ctx, key, life)
 }
 
-func (f *faulty) Release(ctx context.Context, key, token string) error {
-	return f.release(ctx, key, token)
-}
 func (f *faulty) Ping(ctx context.Context) error { return f.ping(ctx) }
 func (f *faulty) Close() error                   { return f.close() }
 
@@ -218,8 +214,8 @@ func (f *faulty) mapTTL(change func(time.Duration) time.Duration) {
 	f.renew = func(ctx context.Context, key, token string, life time.Duration) (bool, error) {
 		return g.renew(ctx, key, token, change(life))
 	}
-	f.hold = func(ctx context.Context, key, token string, life time.Duration) error {
-		return g.hold(ctx, key, token, change(life))
+	f.hold = func(ctx context.Context, key string, life time.Duration) error {
+		return g.hold(ctx, key, change(life))
 	}
 }
 
@@ -282,8 +278,7 @@ func (f *faulty) decline(name string) {
 		f.fill = func(context.Context, string, string, *store.Live, time.Duration) (bool, error) { return false, no }
 		f.renew = func(context.Context, string, string, time.Duration) (bool, error) { return false, no }
 		f.abandon = func(context.Context, string, string) error { return no }
-		f.hold = func(context.Context, string, string, time.Duration) error { return no }
-		f.release = func(context.Context, string, string) error { return no }
+		f.hold = func(context.Context, string, time.Duration) error { return no }
 	case "Ping":
 		f.ping = func(context.Context) error { return no }
 	}

@@ -2,7 +2,6 @@ package conformance
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -95,7 +94,7 @@ var leaseCases = group("Lease",
 		for _, w := range []way{byMethod, byFunction} {
 			token := "lease by " + string(w)
 			t.GetOrLease("k", token, t.long(), nil).leased(store.LeaseGranted)
-			t.Hold("held", token, t.long()).ok()
+			t.Hold("held", t.long()).ok()
 			t.by(w).Clear().ok()
 			t.Fill("k", token, "v", t.long()).is(false)
 			t.Get("k").miss()
@@ -151,51 +150,6 @@ var leaseCases = group("Lease",
 		}
 	}),
 
-	rule("Exclusion", "Of any number of callers in several processes who ask at once, one gets the lease. That is what makes one load of a thousand misses.", func(t *trial) {
-		handles := []*client{t.client}
-		if t.suite.canReopen {
-			second := t.reopen()
-			defer t.closeQuietly(second.s)
-			handles = append(handles, second)
-		}
-		for round := range 8 {
-			key := fmt.Sprintf("key%d", round)
-			var granted [64]bool
-			t.parallel(len(granted), func(i int) {
-				o := handles[i%len(handles)].GetOrLease(key, tokenOf(i), t.long(), nil)
-				granted[i] = o.lookup().Lease == store.LeaseGranted
-				if !granted[i] {
-					o.leased(store.LeaseTaken)
-				}
-			})
-			holders := trueOnes(granted[:])
-			if len(holders) != 1 {
-				t.fail(failure{"64 calls of GetOrLease for one absent key at once", fmt.Sprintf("%d leases were granted", len(holders)), "one lease, and 63 answers that it is taken"})
-			}
-			t.Fill(key, tokenOf(holders[0]+1), "stolen", t.long()).is(false)
-			t.Fill(key, tokenOf(holders[0]), "v", t.long()).is(true)
-			t.Get(key).is("v")
-		}
-	}),
-
-	rule("FillOrDelete", "Fill is one step. When it and a Delete have returned the entry is gone, whichever came first: a Fill after the Delete has no lease.", func(t *trial) {
-		for round := range rounds {
-			key := fmt.Sprintf("key%d", round)
-			t.GetOrLease(key, "token", t.long(), nil).leased(store.LeaseGranted)
-			t.parallel(2, func(i int) {
-				if i == 0 {
-					t.Fill(key, "token", "v", t.long()).ok()
-					return
-				}
-				for range round % 12 { // to come between any two steps of Fill
-					runtime.Gosched()
-				}
-				t.Delete(key).ok()
-			})
-			t.Get(key).miss()
-		}
-	}),
-
 	rule("OddKeys", "Any key can be leased, also one that is as long as keys may be, or looks like the name of a lease.", func(t *trial) {
 		keys := oddSample(t.suite.opts.MaxKey)
 		for i, key := range keys {
@@ -218,14 +172,12 @@ var leaseCases = group("Lease",
 			t.Fill("absent", token, "v", t.long()).fails(store.ErrInvalid)
 			t.RenewLease("absent", token, t.long()).fails(store.ErrInvalid)
 			t.Abandon("absent", token).fails(store.ErrInvalid)
-			t.Hold("k", token, t.long()).fails(store.ErrInvalid)
-			t.Release("k", token).fails(store.ErrInvalid)
 		}
 		any := "\x00\r\n \xff{}:" + strings.Repeat("t", 64-8)
 		for _, life := range []time.Duration{0, -1, -t.long()} {
 			t.GetOrLease("absent", any, life, nil).fails(store.ErrInvalid)
 			t.RenewLease("absent", any, life).fails(store.ErrInvalid)
-			t.Hold("k", any, life).fails(store.ErrInvalid)
+			t.Hold("k", life).fails(store.ErrInvalid)
 		}
 		t.GetOrLease("absent", any, t.long(), nil).leased(store.LeaseGranted)
 		t.fillLive("absent", any, nil, t.long()).fails(store.ErrInvalid)

@@ -2,13 +2,12 @@ package conformance
 
 import (
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/cairncache/cairn/store"
 )
 
-var getManyWithTTLCases = group("GetManyWithTTL",
+var getManyWithTTLCases = append(group("GetManyWithTTL", readsMany((*trial).GetManyWithTTL)...), group("GetManyWithTTL",
 	rule("PresentOnes", "The result has the keys that are present, with their values, and no others, as for GetMany.", func(t *trial) {
 		t.setAll(map[string]string{"a": "1", "empty": "", "c": "3"})
 		t.GetManyWithTTL("a", "absent", "empty", "gone").is(map[string]string{"a": "1", "empty": ""})
@@ -56,34 +55,6 @@ var getManyWithTTLCases = group("GetManyWithTTL",
 		found.of("b").lasts(b, 2*t.long())
 	}),
 
-	rule("Many", "More keys than fit into one request all get their own value.", func(t *trial) {
-		want := make(map[string]string)
-		for i, key := range manyKeys() {
-			if i%3 > 0 { // so that the present ones are not where they were asked for
-				want[key] = "value of " + key
-			}
-		}
-		t.by(byFunction).SetMany(itemsOf(want)...).ok()
-		t.GetManyWithTTL(manyKeys()...).is(want)
-	}),
-
-	rule("OddKeys", "The result names the keys as the caller did, byte for byte, whatever the backend calls them.", func(t *trial) {
-		want := make(map[string]string)
-		for _, key := range oddSample(t.suite.opts.MaxKey) {
-			want[key] = "value of " + key
-		}
-		t.setAll(want)
-		t.GetManyWithTTL(oddSample(t.suite.opts.MaxKey)...).is(want)
-	}),
-
-	rule("BadKey", "A bad key fails the whole call with ErrInvalid. Answered as a miss it would hide a bug of the caller.", func(t *trial) {
-		t.Set("a", "1", store.Forever).ok()
-		for _, bad := range []string{"", strings.Repeat("k", store.MaxKeyLen+1)} {
-			t.GetManyWithTTL(bad).fails(store.ErrInvalid).nothing()
-			t.GetManyWithTTL("a", bad, "absent").fails(store.ErrInvalid).nothing()
-		}
-	}),
-
 	rule("Slices", "The caller owns the map and the values, and the slice of keys: it is neither kept nor changed, its order included.", func(t *trial) {
 		t.setAll(map[string]string{"a": "first", "b": "second"})
 		keys := append(make([]string, 0, 8), "b", "absent", "a", "b")
@@ -100,4 +71,4 @@ var getManyWithTTLCases = group("GetManyWithTTL",
 		clear(o.value.(map[string]store.Entry))
 		t.GetManyWithTTL("a", "b").is(map[string]string{"a": "first", "b": "second"})
 	}),
-)
+)...)

@@ -55,8 +55,7 @@ var methods = []method{
 	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.RenewLease(key, "token", longTTL) }},
 	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Fill(key, "token", "new", longTTL) }},
 	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Abandon(key, "token") }},
-	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Hold(key, "token", longTTL) }},
-	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Release(key, "token") }},
+	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Hold(key, longTTL) }},
 	{ability: "Ping", call: func(c *client, _ string) *outcome { return c.Ping() }},
 }
 

@@ -24,10 +24,10 @@ func (r *reference) leased(key string) (lease, bool) {
 	return l, ok
 }
 
-// holds reports whether the token is that of the lease, or of the Hold.
-func (r *reference) holds(key, token string, held bool) bool {
+// holds reports whether the token is that of the lease.
+func (r *reference) holds(key, token string) bool {
 	l, ok := r.leased(key)
-	return ok && l.token == token && l.held == held
+	return ok && l.token == token && !l.held
 }
 
 func (r *reference) beginLease(ctx context.Context, op, key, token string, life time.Duration) error {
@@ -71,7 +71,7 @@ func (r *reference) Fill(ctx context.Context, key, token string, l *store.Live, 
 		return false, err
 	}
 	defer r.mu.Unlock()
-	if !r.holds(key, token, false) {
+	if !r.holds(key, token) {
 		return false, nil
 	}
 	err := r.put("fill", key, l, ttl)
@@ -83,7 +83,7 @@ func (r *reference) RenewLease(ctx context.Context, key, token string, life time
 		return false, err
 	}
 	defer r.mu.Unlock()
-	if !r.holds(key, token, false) {
+	if !r.holds(key, token) {
 		return false, nil
 	}
 	r.leases[key] = lease{token, r.now().Add(life), false}
@@ -95,29 +95,21 @@ func (r *reference) Abandon(ctx context.Context, key, token string) error {
 		return err
 	}
 	defer r.mu.Unlock()
-	if r.holds(key, token, false) {
+	if r.holds(key, token) {
 		delete(r.leases, key)
 	}
 	return nil
 }
 
-func (r *reference) Hold(ctx context.Context, key, token string, life time.Duration) error {
-	if err := r.beginLease(ctx, "hold", key, token, life); err != nil {
+func (r *reference) Hold(ctx context.Context, key string, life time.Duration) error {
+	if err := store.CheckHold(ctx, "hold", key, life); err != nil {
+		return err
+	}
+	if err := r.begin(ctx, "hold", key); err != nil {
 		return err
 	}
 	defer r.mu.Unlock()
 	r.remove(key)
-	r.leases[key] = lease{token, r.now().Add(life), true}
-	return nil
-}
-
-func (r *reference) Release(ctx context.Context, key, token string) error {
-	if err := r.beginLease(ctx, "release", key, token, 1); err != nil {
-		return err
-	}
-	defer r.mu.Unlock()
-	if r.holds(key, token, true) {
-		r.remove(key)
-	}
+	r.leases[key] = lease{"", r.now().Add(life), true}
 	return nil
 }

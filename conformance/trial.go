@@ -186,6 +186,16 @@ func (t *trial) reopen() *client {
 	return &second
 }
 
+// handles returns the trial's client and, if a second handle can be had, one on
+// that, which done closes.
+func (t *trial) handles() (all []*client, done func()) {
+	if !t.suite.canReopen {
+		return []*client{t.client}, func() {}
+	}
+	second := t.reopen()
+	return []*client{t.client, second}, func() { t.closeQuietly(second.s) }
+}
+
 // closeQuietly closes a store whose Close is not what the case is about.
 func (t *trial) closeQuietly(s store.Store) {
 	defer t.recover()

@@ -46,11 +46,11 @@ var watchCases = group("Watch",
 		c.GetOrLease("filled", "token", t.long(), nil).leased(store.LeaseGranted)
 		filled := c.Fill("filled", "token", "v", t.long()).is(true)
 		l.hears("filled", filled.text)
-		held := c.Hold("held", "token", t.long()).ok()
+		held := c.Hold("held", t.long()).ok()
 		l.hears("held", held.text)
 	}, need("Lease")),
 
-	rule("Expiry", "That an entry has expired is told, when somebody asks for it at the latest: its copy elsewhere may have been given more time.", func(t *trial) {
+	rule("Expiry", "That an entry has expired is told, by itself or soon after a Get that has missed it: its copy elsewhere may have been given more time.", func(t *trial) {
 		l := t.listen()
 		for ttl := t.short(); ; ttl *= 2 {
 			set := t.Set("k", "v", ttl).ok()
@@ -58,7 +58,7 @@ var watchCases = group("Watch",
 			if l.reset(); atMost(set.began, t.now()) < ttl-ttl/10 {
 				t.sleepWellPast(set, ttl)
 				t.Get("k").miss() // some backends remove what has expired when they come across it
-				l.hears("k", "the end of an entry that was set to live for "+ttl.String())
+				l.hears("k", "the Get of an entry that was set to live for "+ttl.String()+" and had expired")
 				return
 			}
 			if ttl > patience {
@@ -68,12 +68,8 @@ var watchCases = group("Watch",
 	}),
 
 	rule("Proven", "What had changed before the time that Proven names was told before Proven is called, whoever changed it. A copy that is served on the strength of a false proof is stale, and nobody knows.", func(t *trial) {
-		writers := []*client{t.client}
-		if t.suite.canReopen {
-			second := t.reopen()
-			defer t.closeQuietly(second.s)
-			writers = append(writers, second)
-		}
+		writers, done := t.handles()
+		defer done()
 		l := t.listen()
 		for round := range 3 {
 			for i, c := range writers {
@@ -152,7 +148,7 @@ var watchCases = group("Watch",
 		if t.suite.offers("Lease") {
 			c := t.by(byFunction)
 			c.GetOrLease("leased", "token", t.long(), nil).leased(store.LeaseGranted)
-			c.Hold("held", "token", t.long()).ok()
+			c.Hold("held", t.long()).ok()
 		}
 		l.proves()
 		for _, key := range written {

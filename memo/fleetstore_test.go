@@ -166,21 +166,11 @@ func (s *fleetStore) Abandon(ctx context.Context, key, token string) error {
 	return nil
 }
 
-func (s *fleetStore) Hold(ctx context.Context, key, token string, life time.Duration) error {
+func (s *fleetStore) Hold(ctx context.Context, key string, life time.Duration) error {
 	return s.changed(key, func() error {
-		s.leases[key] = fleetLease{token: token, hold: true, ends: time.Now().Add(life)}
+		s.leases[key] = fleetLease{hold: true, ends: time.Now().Add(life)}
 		return s.liveStore.Delete(ctx, key)
 	})
-}
-
-func (s *fleetStore) Release(ctx context.Context, key, token string) error {
-	s.write.Lock()
-	mine := s.own(key, token)
-	s.write.Unlock()
-	if !mine {
-		return nil
-	}
-	return s.Delete(ctx, key)
 }
 
 // lose takes the lease of key from whoever has it.

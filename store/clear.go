@@ -15,6 +15,10 @@ type ClearStore interface {
 // Clear removes all entries of s. If s implements ClearStore, it calls
 // s.Clear. Otherwise it lists the keys and deletes them, and if s cannot list
 // its keys it returns an error matching errors.ErrUnsupported.
+//
+// Of leases (LeaseStore) the list shows nothing. So of a view of Prefix that is
+// cleared, a load of an absent key that began before may still be stored. The
+// Clear of a store that has a prefix of its own ends these leases too.
 func Clear(ctx context.Context, s Store) error {
 	const op = "clear"
 	if err := checkStore(op, s); err != nil {

@@ -46,15 +46,10 @@ type LeaseStore interface {
 	Abandon(ctx context.Context, key, token string) error
 
 	// Hold removes the entry of key and ends its lease, and lets nobody fill
-	// it until Release with the same token, a write of the key, or the end of
-	// life: whoever asks is told LeaseBlocked. See [Update]. Held again with the
-	// same token, it begins its life anew; another's Hold is replaced, and
-	// its Release then does nothing.
-	Hold(ctx context.Context, key, token string, life time.Duration) error
-
-	// Release ends a Hold, and removes the entry if there is one by then. It
-	// does nothing if the Hold has ended.
-	Release(ctx context.Context, key, token string) error
+	// it until a write of the key or the end of life: whoever asks is told
+	// LeaseBlocked. No other method ends it, and a Hold of a key that is held
+	// takes the place of that one, with its own life. See [Update].
+	Hold(ctx context.Context, key string, life time.Duration) error
 }
 
 // Lookup is what GetOrLease has found.
@@ -85,16 +80,24 @@ func (l LeaseState) String() string {
 
 const maxToken = 64
 
-// CheckLease returns the error of a bad argument of LeaseStore's methods, for
-// adapters to begin with. Methods that take no life give 1.
+// CheckLease returns the error of a bad argument of LeaseStore's methods other
+// than Hold, for adapters to begin with. Methods that take no life give 1.
 func CheckLease(ctx context.Context, op, key, token string, life time.Duration) error {
+	if err := CheckHold(ctx, op, key, life); err != nil {
+		return err
+	}
+	if token == "" || len(token) > maxToken {
+		return Errorf(op, key, ErrInvalid, "the token has %d bytes; give 1 to %d, of rand.Text for example", len(token), maxToken)
+	}
+	return nil
+}
+
+// CheckHold is CheckLease for Hold, which takes no token.
+func CheckHold(ctx context.Context, op, key string, life time.Duration) error {
 	if err := Check(ctx, op, key); err != nil {
 		return err
 	}
-	switch {
-	case token == "" || len(token) > maxToken:
-		return Errorf(op, key, ErrInvalid, "the token has %d bytes; give 1 to %d, of rand.Text for example", len(token), maxToken)
-	case life <= 0:
+	if life <= 0 {
 		return Errorf(op, key, ErrInvalid, "the life %v is not positive", life)
 	}
 	return nil
@@ -118,7 +121,7 @@ func noLeases(op, key string, s Store) error {
 }
 
 // GetOrLease reads the entry of key or takes the lease to load it; see
-// LeaseStore. Without that ability, it and the other five functions return an
+// LeaseStore. Without that ability, it and the other four functions return an
 // error matching errors.ErrUnsupported.
 func GetOrLease(ctx context.Context, s Store, key, token string, life time.Duration, despite *Live) (Lookup, error) {
 	const op = "getorlease"
@@ -167,13 +170,8 @@ func Abandon(ctx context.Context, s Store, key, token string) error {
 }
 
 // Hold removes an entry and lets nobody fill it; see LeaseStore.
-func Hold(ctx context.Context, s Store, key, token string, life time.Duration) error {
-	return onLeases("hold", key, s, func(s LeaseStore) error { return s.Hold(ctx, key, token, life) })
-}
-
-// Release ends a Hold; see LeaseStore.
-func Release(ctx context.Context, s Store, key, token string) error {
-	return onLeases("release", key, s, func(s LeaseStore) error { return s.Release(ctx, key, token) })
+func Hold(ctx context.Context, s Store, key string, life time.Duration) error {
+	return onLeases("hold", key, s, func(s LeaseStore) error { return s.Hold(ctx, key, life) })
 }
 
 func onLeases(op, key string, s Store, call func(LeaseStore) error) error {

@@ -52,15 +52,8 @@ func (l *leased) Abandon(_ context.Context, key, token string) error {
 	return l.call("abandon", key, token)
 }
 
-func (l *leased) Hold(_ context.Context, key, token string, life time.Duration) error {
-	return l.call("hold", key, token, life)
-}
-
-func (l *leased) Release(ctx context.Context, key, token string) error {
-	if ctx.Err() != nil {
-		return ctx.Err()
-	}
-	return l.call("release", key, token)
+func (l *leased) Hold(_ context.Context, key string, life time.Duration) error {
+	return l.call("hold", key, "-", life)
 }
 
 func (l *leased) Delete(ctx context.Context, key string) error {
@@ -70,7 +63,7 @@ func (l *leased) Delete(ctx context.Context, key string) error {
 	return l.call("delete", key, "-")
 }
 
-// leaseCalls are the six functions, with whether they have returned something.
+// leaseCalls are the five functions, with whether they have returned something.
 func leaseCalls(ctx context.Context, s store.Store) map[string]func(key string) (bool, error) {
 	l := store.LiveBytes([]byte("v"))
 	return map[string]func(key string) (bool, error){
@@ -81,13 +74,12 @@ func leaseCalls(ctx context.Context, s store.Store) map[string]func(key string) 
 		"fill":       func(key string) (bool, error) { return store.Fill(ctx, s, key, "token", l, time.Hour) },
 		"renewlease": func(key string) (bool, error) { return store.RenewLease(ctx, s, key, "token", time.Minute) },
 		"abandon":    func(key string) (bool, error) { return false, store.Abandon(ctx, s, key, "token") },
-		"hold":       func(key string) (bool, error) { return false, store.Hold(ctx, s, key, "token", time.Minute) },
-		"release":    func(key string) (bool, error) { return false, store.Release(ctx, s, key, "token") },
+		"hold":       func(key string) (bool, error) { return false, store.Hold(ctx, s, key, time.Minute) },
 	}
 }
 
 var wantCalls = []string{
-	"abandon p:k token", "fill p:k token true 1h0m0s", "getorlease p:k token 1m0s true", "hold p:k token 1m0s", "release p:k token", "renewlease p:k token 1m0s",
+	"abandon p:k token", "fill p:k token true 1h0m0s", "getorlease p:k token 1m0s true", "hold p:k - 1m0s", "renewlease p:k token 1m0s",
 }
 
 func TestLeaseFunctionsReachTheStore(t *testing.T) {
@@ -135,7 +127,7 @@ func TestLeaseErrorsNameTheViewsKey(t *testing.T) {
 	}
 }
 
-func TestCheckLease(t *testing.T) {
+func TestCheckLeaseAndCheckHold(t *testing.T) {
 	done, cancel := context.WithCancel(t.Context())
 	cancel()
 	for _, test := range []struct {
@@ -159,6 +151,13 @@ func TestCheckLease(t *testing.T) {
 		err := store.CheckLease(test.ctx, "op", test.key, test.token, test.life)
 		if !errors.Is(err, test.want) || err != nil && !strings.Contains(err.Error(), test.text) {
 			t.Errorf("CheckLease(%q, %.5q, %v) = %v, want %q", test.key, test.token, test.life, err, test.text)
+		}
+		if strings.Contains(test.text, "the token") {
+			continue
+		}
+		err = store.CheckHold(test.ctx, "op", test.key, test.life)
+		if !errors.Is(err, test.want) || err != nil && !strings.Contains(err.Error(), test.text) {
+			t.Errorf("CheckHold(%q, %v) = %v, want %q", test.key, test.life, err, test.text)
 		}
 	}
 }

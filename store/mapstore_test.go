@@ -164,6 +164,4 @@ func (declining) RenewLease(context.Context, string, string, time.Duration) (boo
 
 func (declining) Abandon(context.Context, string, string) error { return errUnsupported }
 
-func (declining) Hold(context.Context, string, string, time.Duration) error { return errUnsupported }
-
-func (declining) Release(context.Context, string, string) error { return errUnsupported }
+func (declining) Hold(context.Context, string, time.Duration) error { return errUnsupported }

@@ -266,20 +266,12 @@ func (p *prefixed) Abandon(ctx context.Context, key, token string) error {
 	return p.rename(Abandon(ctx, p.s, full, token))
 }
 
-func (p *prefixed) Hold(ctx context.Context, key, token string, life time.Duration) error {
+func (p *prefixed) Hold(ctx context.Context, key string, life time.Duration) error {
 	full, err := p.key("hold", key)
 	if err != nil {
 		return err
 	}
-	return p.rename(Hold(ctx, p.s, full, token, life))
-}
-
-func (p *prefixed) Release(ctx context.Context, key, token string) error {
-	full, err := p.key("release", key)
-	if err != nil {
-		return err
-	}
-	return p.rename(Release(ctx, p.s, full, token))
+	return p.rename(Hold(ctx, p.s, full, life))
 }
 
 // key checks what the store below cannot see: that key is not empty, and that

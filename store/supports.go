@@ -15,6 +15,11 @@ type Wrapper interface {
 //
 // It asks through wrappers: a wrapper supports what both it and the store that
 // it wraps support.
+//
+// A Store that has the method may still decline at the call, with an error
+// matching errors.ErrUnsupported, as layers over a store without the ability do.
+// So call the function of the method's name, which goes on as if the method
+// were absent, and be ready for that error where there is no way without it.
 func Supports[T Store](s Store) bool {
 	for s != nil {
 		if _, ok := s.(T); !ok {

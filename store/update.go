@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"crypto/rand"
 	"time"
 )
 
@@ -27,9 +26,8 @@ import (
 // If s does not implement LeaseStore, the error matches errors.ErrUnsupported,
 // and commit was not called.
 func Update(ctx context.Context, s Store, key string, life time.Duration, commit func(context.Context) error) (err error) {
-	token := rand.Text()
 	began := time.Now()
-	if err := Hold(ctx, s, key, token, life); err != nil {
+	if err := Hold(ctx, s, key, life); err != nil {
 		return err // if the hold was made all the same, it ends after life
 	}
 	defer func() { // also if commit panics, or ctx has ended

@@ -80,24 +80,16 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 }
 
 // Hold asks L2, and drops the key from L1.
-func (s *Store) Hold(ctx context.Context, key, token string, life time.Duration) error {
+func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error {
 	const op = "hold"
-	if err := s.checkLease(ctx, op, key, token, life); err != nil {
+	if err := s.check(ctx, op, key); err != nil {
+		return err
+	}
+	if err := store.CheckHold(ctx, op, key, life); err != nil {
 		return err
 	}
 	return s.overwrite(ctx, op, key, 0, func(ctx context.Context) error {
-		return store.Hold(ctx, s.l2, key, token, life)
-	})
-}
-
-// Release asks L2, and drops the key from L1.
-func (s *Store) Release(ctx context.Context, key, token string) error {
-	const op = "release"
-	if err := s.checkLease(ctx, op, key, token, 1); err != nil {
-		return err
-	}
-	return s.one(ctx, op, key, 0, func(ctx context.Context) error {
-		return store.Release(ctx, s.l2, key, token)
+		return store.Hold(ctx, s.l2, key, life)
 	})
 }
 

@@ -26,7 +26,7 @@ const headerFlags uint32 = 0x6361_6972
 //
 //	kind          1 byte
 //	deadline      8 bytes, likewise
-//	token length  1 byte
+//	token length  1 byte, 0 for a Hold
 //	token
 type header struct {
 	generation uint64
@@ -118,7 +118,7 @@ func parseLease(b []byte) (l lease, rest []byte, ok bool) {
 	l.deadline = int64(binary.BigEndian.Uint64(b[1:]))
 	tokenLen := int(b[9])
 	b = b[leaseLen:]
-	if l.kind != toFill && l.kind != onHold || l.deadline < 0 || tokenLen == 0 || tokenLen > len(b) {
+	if l.kind != toFill && l.kind != onHold || l.deadline < 0 || (tokenLen == 0) != (l.kind == onHold) || tokenLen > len(b) {
 		return lease{}, nil, false
 	}
 	l.token = string(b[:tokenLen])

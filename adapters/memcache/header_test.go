@@ -31,8 +31,8 @@ func TestHeader(t *testing.T) {
 
 func TestHeaderWithLease(t *testing.T) {
 	for _, key := range []string{"", "k"} {
-		for _, token := range []string{"t", strings.Repeat("t", 64)} {
-			in := header{generation: 1, deadline: longAgo, key: key, lease: lease{onHold, math.MaxInt64, token}}
+		for _, l := range []lease{{toFill, 7, "t"}, {toFill, 7, strings.Repeat("t", 64)}, {onHold, math.MaxInt64, ""}} {
+			in := header{generation: 1, deadline: longAgo, key: key, lease: l}
 			b := in.encode([]byte("value"))
 			if out, value, ok := parse(b); !ok || out != in || string(value) != "value" {
 				t.Errorf("parse(encode(%v)) = %v, %q, %v", in, out, value, ok)
@@ -42,6 +42,11 @@ func TestHeaderWithLease(t *testing.T) {
 					t.Errorf("the first %d bytes of a header with a lease are taken for one", n)
 				}
 			}
+		}
+	}
+	for _, l := range []lease{{toFill, 7, ""}, {onHold, 7, "t"}} {
+		if _, _, ok := parse(header{generation: 1, deadline: longAgo, lease: l}.encode([]byte("value"))); ok {
+			t.Errorf("%v is taken for a lease or a Hold", l)
 		}
 	}
 }
@@ -69,6 +74,9 @@ func FuzzHeader(f *testing.F) {
 	stamp(leased, 7, longAgo)
 	f.Add(leased)
 	f.Add(leased[:headerLen+len("key")+leaseLen])
+	held := header{key: "key", lease: lease{onHold, 7, ""}}.encode(nil)
+	stamp(held, 7, longAgo)
+	f.Add(held)
 	for i, to := range map[int]byte{0: 9, 1: 0xff, 9: 0xff} { // another kind, a negative deadline, a long token
 		b := bytes.Clone(leased)
 		b[headerLen+len("key")+i] = to

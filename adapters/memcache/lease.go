@@ -85,7 +85,7 @@ func (s *Store) Fill(ctx context.Context, key, token string, l *store.Live, ttl 
 	}
 	n := s.name(key)
 	return onLease(ctx, s, op, n, func(e entry, there *memcache.Item) (bool, error) {
-		if !e.lease.is(toFill, token) {
+		if !e.lease.of(token) {
 			return false, nil
 		}
 		item := n.item(value)
@@ -102,7 +102,7 @@ func (s *Store) RenewLease(ctx context.Context, key, token string, life time.Dur
 	}
 	n := s.name(key)
 	return onLease(ctx, s, op, n, func(e entry, there *memcache.Item) (bool, error) {
-		if !e.lease.is(toFill, token) {
+		if !e.lease.of(token) {
 			return false, nil
 		}
 		return true, s.lend(n, e, there, token, life)
@@ -111,13 +111,28 @@ func (s *Store) RenewLease(ctx context.Context, key, token string, life time.Dur
 
 // Abandon implements store.LeaseStore in two round trips.
 func (s *Store) Abandon(ctx context.Context, key, token string) error {
-	return s.end(ctx, "abandon", key, token, toFill)
+	const op = "abandon"
+	if err := store.CheckLease(ctx, op, key, token, 1); err != nil {
+		return err
+	}
+	n := s.name(key)
+	_, err := onLease(ctx, s, op, n, func(e entry, there *memcache.Item) (struct{}, error) {
+		switch {
+		case !e.lease.of(token):
+			return struct{}{}, nil
+		case e.live:
+			e.lease = lease{}
+			return struct{}{}, s.client.swap(there, n.itemOf(e, time.Now()))
+		}
+		return struct{}{}, s.client.swap(there, &memcache.Item{Key: n.native, Expiration: gone})
+	})
+	return err
 }
 
 // Hold implements store.LeaseStore in one round trip.
-func (s *Store) Hold(ctx context.Context, key, token string, life time.Duration) error {
+func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error {
 	const op = "hold"
-	if err := store.CheckLease(ctx, op, key, token, life); err != nil {
+	if err := store.CheckHold(ctx, op, key, life); err != nil {
 		return err
 	}
 	n := s.name(key)
@@ -128,33 +143,9 @@ func (s *Store) Hold(ctx context.Context, key, token string, life time.Duration)
 				return err
 			}
 			now := time.Now()
-			return s.client.Set(n.itemOf(entry{generation: generation, lease: lease{onHold, deadline(now, life), token}}, now))
+			return s.client.Set(n.itemOf(entry{generation: generation, lease: lease{onHold, deadline(now, life), ""}}, now))
 		})
 	})
-}
-
-// Release implements store.LeaseStore in two round trips.
-func (s *Store) Release(ctx context.Context, key, token string) error {
-	return s.end(ctx, "release", key, token, onHold)
-}
-
-// end takes a lease of a token out of its item.
-func (s *Store) end(ctx context.Context, op, key, token string, kind byte) error {
-	if err := store.CheckLease(ctx, op, key, token, 1); err != nil {
-		return err
-	}
-	n := s.name(key)
-	_, err := onLease(ctx, s, op, n, func(e entry, there *memcache.Item) (struct{}, error) {
-		switch {
-		case !e.lease.is(kind, token):
-			return struct{}{}, nil
-		case e.live:
-			e.lease = lease{}
-			return struct{}{}, s.client.swap(there, n.itemOf(e, time.Now()))
-		}
-		return struct{}{}, s.client.swap(there, &memcache.Item{Key: n.native, Expiration: gone})
-	})
-	return err
 }
 
 // onLease makes a call with what it has read of a key, again if others write
@@ -181,6 +172,7 @@ func onLease[T any](ctx context.Context, s *Store, op string, n name, call func(
 	})
 }
 
-func (l lease) is(kind byte, token string) bool { return l.kind == kind && l.token == token }
+// of reports whether l is the lease of token, and no Hold.
+func (l lease) of(token string) bool { return l.kind == toFill && l.token == token }
 
 var errForeign = errors.New("another program has written the entry, so no lease can be taken despite it")

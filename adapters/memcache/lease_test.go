@@ -4,10 +4,8 @@ import (
 	"bytes"
 	"context"
 	"errors"
-	"fmt"
 	"net"
 	"strings"
-	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -112,16 +110,11 @@ func TestLeaseWhoseAnswerIsLost(t *testing.T) {
 		},
 		"Hold": {
 			func(key string) { grant(t, s, key, "token", nil) },
-			func(key string) { wantErr(t, "Hold", s.Hold(ctx, key, "writer", life), nil) },
+			func(key string) { wantErr(t, "Hold", s.Hold(ctx, key, life), nil) },
 			func(key string) {
 				wantFill(t, s, key, "token", false)
 				wantState(t, s, key, store.LeaseBlocked)
 			},
-		},
-		"Release": {
-			func(key string) { wantErr(t, "Hold", s.Hold(ctx, key, "writer", life), nil) },
-			func(key string) { wantErr(t, "Release", s.Release(ctx, key, "writer"), nil) },
-			func(key string) { wantState(t, s, key, store.LeaseGranted) },
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -152,91 +145,6 @@ func TestLeasesOfAServerThatRestarts(t *testing.T) {
 	grant(t, s, "k", "new", nil)
 	wantFill(t, s, "k", "old", false)
 	wantFill(t, s, "k", "new", true)
-}
-
-func TestOneOfManyGetsTheLease(t *testing.T) {
-	addr, opts := testservers.Memcached(t).Addr, &Options{Prefix: newPrefix()}
-	stores := []*Store{newStore(t, opts, addr), newStore(t, opts, addr)}
-	old := store.LiveBytes([]byte("old"))
-	mustSet(t, stores[0], "stale", "old", 0)
-	mustSet(t, stores[0], "expired", "old", 1)
-	for _, key := range []string{"plain", "with a space", "stale", "expired"} {
-		var granted atomic.Int64
-		var wg sync.WaitGroup
-		for i := range 2 * 64 {
-			wg.Go(func() {
-				l, err := stores[i%2].GetOrLease(t.Context(), key, fmt.Sprint("token", i), life, old)
-				if err != nil {
-					t.Error(err)
-				}
-				if l.Lease == store.LeaseGranted {
-					granted.Add(1)
-				}
-			})
-		}
-		wg.Wait()
-		if granted.Load() != 1 {
-			t.Errorf("%q: %d leases were granted", key, granted.Load())
-		}
-	}
-	wantGet(t, stores[0], "stale", "old")
-}
-
-// What was loaded before a write is not there after it.
-func TestNoLoadOvertakesAWrite(t *testing.T) {
-	addr, opts := testservers.Memcached(t).Addr, &Options{Prefix: newPrefix()}
-	s, other := newStore(t, opts, addr), newStore(t, opts, addr)
-	var source atomic.Int64
-	var wg sync.WaitGroup
-	done := make(chan struct{})
-	load := func(token string, despite *store.Live) (*store.Live, error) {
-		l, err := other.GetOrLease(t.Context(), "k", token, life, despite)
-		if err == nil && l.Lease == store.LeaseGranted {
-			loaded := store.LiveBytes(fmt.Append(nil, source.Load()))
-			_, err = other.Fill(t.Context(), "k", token, loaded, 0)
-		}
-		return l.Live, err
-	}
-	for i := range 8 {
-		wg.Go(func() { // all the time, also despite what there is
-			var despite *store.Live
-			for n := 0; ; n++ {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				var err error
-				if despite, err = load(fmt.Sprint(i, "-", n), despite); err != nil && !errors.Is(err, errContended) {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	defer wg.Wait()
-	defer close(done)
-	for i := range 300 {
-		now := fmt.Append(nil, source.Add(1))
-		var err error
-		switch i % 3 {
-		case 0:
-			err = s.Delete(t.Context(), "k")
-		case 1:
-			err = s.Set(t.Context(), "k", now, 0)
-		case 2:
-			if err = s.Hold(t.Context(), "k", "writer", life); err == nil {
-				now = fmt.Append(nil, source.Add(1))
-				err = s.Release(t.Context(), "k", "writer")
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if value, err := s.Get(t.Context(), "k"); err != store.ErrNotFound && (err != nil || !bytes.Equal(value, now)) {
-			t.Fatalf("round %d: %q, %v, after %q was written", i, value, err, now)
-		}
-	}
 }
 
 // Touch and Abandon write the item that holds an entry and a lease, and leave

@@ -22,9 +22,8 @@ type leases struct {
 }
 
 type lease struct {
-	token string
-	hold  bool
-	due   *due // in leases.expiry as long as the lease is in the table
+	token string // "" is a Hold, as no lease has that
+	due   *due   // in leases.expiry as long as the lease is in the table
 	// filled is a lease that Fill has ended. It stays in the table until the
 	// value is in otter's, in order that Clear comes by there.
 	filled bool
@@ -41,19 +40,18 @@ func (t *leases) get(key string, now int64) *lease {
 	return l
 }
 
-// find returns the lease of token, or its Hold, if that has not ended.
-func (t *leases) find(key, token string, hold bool) *lease {
+// find returns the lease of token, if it has not ended.
+func (t *leases) find(key, token string) *lease {
 	l := t.get(key, t.expiry.now())
-	if l == nil || !l.is(token, hold) {
+	if l == nil || l.token != token {
 		return nil
 	}
 	return l
 }
 
-func (l *lease) is(token string, hold bool) bool { return l.token == token && l.hold == hold }
-
-// put begins a lease or a Hold, in the place of any other of key.
-func (t *leases) put(key, token string, life time.Duration, hold bool) {
+// put begins a lease, or a Hold if the token is empty, in the place of any
+// other of key.
+func (t *leases) put(key, token string, life time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
@@ -65,7 +63,7 @@ func (t *leases) put(key, token string, life time.Duration, hold bool) {
 	if old := t.of[key]; old != nil {
 		t.remove(key, old)
 	}
-	l := &lease{token: token, hold: hold, due: &due{at: t.expiry.after(life), key: key}}
+	l := &lease{token: token, due: &due{at: t.expiry.after(life), key: key}}
 	t.of[key] = l
 	t.n.Add(1)
 	t.expiry.add(l.due)
@@ -179,13 +177,13 @@ func (s *Store) lease(op, key, token string, life time.Duration, none *store.Liv
 		}
 		now := s.expiry.now()
 		l := s.leases.get(key, now)
-		if l == nil || l.is(token, false) {
+		if l == nil || l.token == token {
 			found = store.Lookup{Lease: store.LeaseGranted, TTL: life}
-			s.leases.put(key, token, life, false)
+			s.leases.put(key, token, life)
 			return entry{}, kept
 		}
 		found = store.Lookup{Lease: store.LeaseTaken, TTL: time.Duration(l.due.at - now)}
-		if l.hold {
+		if l.token == "" {
 			found.Lease = store.LeaseBlocked
 		}
 		return entry{}, kept
@@ -218,7 +216,7 @@ func (s *Store) Fill(ctx context.Context, key, token string, l *store.Live, ttl 
 		}
 	}()
 	err = s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if mine = s.leases.find(key, token, false); mine == nil {
+		if mine = s.leases.find(key, token); mine == nil {
 			return entry{}, kept
 		}
 		mine.filled = true
@@ -238,8 +236,8 @@ func (s *Store) RenewLease(ctx context.Context, key, token string, life time.Dur
 		return false, err
 	}
 	err = s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if renewed = s.leases.find(key, token, false) != nil; renewed {
-			s.leases.put(key, token, life, false)
+		if renewed = s.leases.find(key, token) != nil; renewed {
+			s.leases.put(key, token, life)
 		}
 		return entry{}, kept
 	})
@@ -253,7 +251,7 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 		return err
 	}
 	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if s.leases.find(key, token, false) != nil {
+		if s.leases.find(key, token) != nil {
 			s.leases.end(key)
 		}
 		return entry{}, kept
@@ -261,29 +259,17 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 }
 
 // Hold implements store.LeaseStore. It is a removal for OnRemove, and a change
-// for watchers, also if there was no entry; Release likewise.
-func (s *Store) Hold(ctx context.Context, key, token string, life time.Duration) error {
+// for watchers, also if there was no entry.
+func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error {
 	const op = "hold"
-	if err := s.checkLease(ctx, op, key, token, life); err != nil {
+	if err := store.CheckHold(ctx, op, key, life); err != nil {
+		return err
+	}
+	if err := s.check(ctx, op, key); err != nil {
 		return err
 	}
 	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		s.leases.put(key, token, life, true)
-		return entry{}, Deleted
-	})
-}
-
-// Release implements store.LeaseStore.
-func (s *Store) Release(ctx context.Context, key, token string) error {
-	const op = "release"
-	if err := s.checkLease(ctx, op, key, token, 1); err != nil {
-		return err
-	}
-	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if s.leases.find(key, token, true) == nil {
-			return entry{}, kept
-		}
-		s.leases.end(key)
+		s.leases.put(key, "", life)
 		return entry{}, Deleted
 	})
 }

@@ -98,7 +98,7 @@ func TestWhatEndsALease(t *testing.T) {
 			return ignore(store.ErrTooLarge, err)
 		}, true},
 		"CompareAndDelete": {func(s *Store) error { return did(s.CompareAndDelete(ctx, "k", []byte("old"))) }, true},
-		"Hold":             {func(s *Store) error { return s.Hold(ctx, "k", "held", time.Hour) }, true},
+		"Hold":             {func(s *Store) error { return s.Hold(ctx, "k", time.Hour) }, true},
 
 		"Touch":                {func(s *Store) error { return s.Touch(ctx, "k", time.Hour) }, false},
 		"Touch nothing":        {func(s *Store) error { return ignore(store.ErrNotFound, s.Touch(ctx, "x", 0)) }, false},
@@ -113,8 +113,6 @@ func TestWhatEndsALease(t *testing.T) {
 		"another's Abandon":    {func(s *Store) error { return s.Abandon(ctx, "k", "x") }, false},
 		"another's RenewLease": {func(s *Store) error { return didNot(s.RenewLease(ctx, "k", "x", 1)) }, false},
 		"another's GetOrLease": {func(s *Store) error { _, err := s.GetOrLease(ctx, "k", "x", 1, old); return err }, false},
-		"another's Release":    {func(s *Store) error { return s.Release(ctx, "k", "x") }, false},
-		"Release of a lease":   {func(s *Store) error { return s.Release(ctx, "k", "mine") }, false},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -170,7 +168,7 @@ func TestWritesOfAbsentKeysEndLeases(t *testing.T) {
 				time.Sleep(time.Minute)
 				fill(t, s, "k", "mine", "new", false)
 
-				if err := s.Hold(ctx, "k", "mine", time.Hour); err != nil {
+				if err := s.Hold(ctx, "k", time.Hour); err != nil {
 					t.Fatal(err)
 				}
 				if err := write(s); err != nil {
@@ -271,35 +269,27 @@ func TestHold(t *testing.T) {
 			}
 		}
 		set(t, s, "k", "old", 0)
-		do(s.Hold(ctx, "k", "mine", time.Minute))
+		do(s.Hold(ctx, "k", time.Minute))
 		wantValue(t, s, "k", "")
 		blocked(time.Minute)
 		fill(t, s, "k", "mine", "loaded", false)
 		do(didNot(s.RenewLease(ctx, "k", "mine", time.Hour)))
 		do(s.Abandon(ctx, "k", "mine"))
 		time.Sleep(time.Second)
-		do(s.Hold(ctx, "k", "mine", time.Minute)) // begins its life anew
-		blocked(time.Minute)
-		do(s.Hold(ctx, "k", "other", time.Hour)) // replaces it
-		do(s.Release(ctx, "k", "mine"))
+		do(s.Hold(ctx, "k", time.Hour)) // takes its place
 		blocked(time.Hour)
-		do(s.Release(ctx, "k", "other"))
+		do(s.Hold(ctx, "k", time.Minute))
+		blocked(time.Minute)
+		do(s.Delete(ctx, "k"))
 		leased(t, s, "k", "mine", time.Hour)
 		fill(t, s, "k", "mine", "loaded", true)
-		do(s.Release(ctx, "k", "other"))
 		wantValue(t, s, "k", "loaded")
 
-		do(s.Hold(ctx, "k", "mine", time.Minute))
-		set(t, s, "k", "written", 0)
-		do(s.Release(ctx, "k", "mine")) // the write has ended the Hold
-		wantValue(t, s, "k", "written")
-
-		do(s.Hold(ctx, "k", "mine", time.Minute))
+		do(s.Hold(ctx, "k", time.Minute))
 		time.Sleep(time.Minute - 1)
 		blocked(1)
 		time.Sleep(time.Nanosecond)
 		leased(t, s, "k", "other", time.Minute)
-		do(s.Release(ctx, "k", "mine"))
 		fill(t, s, "k", "other", "loaded", true)
 	})
 }
@@ -340,7 +330,7 @@ func TestLeasesTakeNoRoom(t *testing.T) {
 		}
 		for i := range 100 {
 			leased(t, s, fmt.Sprint("lease", i), "mine", time.Second)
-			if err := s.Hold(t.Context(), fmt.Sprint("hold", i), "mine", time.Second); err != nil {
+			if err := s.Hold(t.Context(), fmt.Sprint("hold", i), time.Second); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -366,14 +356,14 @@ func TestLeasesAfterClose(t *testing.T) {
 	s := newStore(t, nil)
 	leased(t, s, "k", "mine", time.Hour)
 	s.Close()
-	s.leases.put("late", "mine", time.Hour, false) // as of a call that is under way
+	s.leases.put("late", "mine", time.Hour) // as of a call that is under way
 	if _, deadlines := s.held(); deadlines != 0 || s.leases.of != nil || s.leases.n.Load() != 0 {
 		t.Error("a closed Store keeps a lease")
 	}
 	_, err := s.GetOrLease(ctx, "k", "mine", 1, nil)
 	_, filled := s.Fill(ctx, "k", "mine", old, 0)
 	_, renewed := s.RenewLease(ctx, "k", "mine", 1)
-	for _, err := range []error{err, filled, renewed, s.Abandon(ctx, "k", "t"), s.Hold(ctx, "k", "t", 1), s.Release(ctx, "k", "t")} {
+	for _, err := range []error{err, filled, renewed, s.Abandon(ctx, "k", "t"), s.Hold(ctx, "k", 1)} {
 		if !errors.Is(err, store.ErrClosed) {
 			t.Errorf("after Close: %v, want ErrClosed", err)
 		}
@@ -386,7 +376,7 @@ func TestFillNeverOutlivesAWrite(t *testing.T) {
 	for name, write := range map[string]func(s *Store) error{
 		"Delete": func(s *Store) error { return s.Delete(ctx, "k") },
 		"Clear":  func(s *Store) error { return s.Clear(ctx) },
-		"Hold":   func(s *Store) error { return s.Hold(ctx, "k", "held", time.Hour) },
+		"Hold":   func(s *Store) error { return s.Hold(ctx, "k", time.Hour) },
 		"Set":    func(s *Store) error { return s.Set(ctx, "k", []byte("written"), 0) },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -105,9 +105,7 @@ func TestWatchTells(t *testing.T) {
 			{"RenewLease", func() error { _, err := s.RenewLease(ctx, "a", "t", time.Hour); return err }, ""},
 			{"Fill", func() error { _, err := s.Fill(ctx, "a", "t", live, 0); return err }, "a"},
 			{"Fill in vain", func() error { _, err := s.Fill(ctx, "a", "t", live, 0); return err }, ""},
-			{"Hold", func() error { return s.Hold(ctx, "a", "t", time.Hour) }, "a"},
-			{"Release", func() error { return s.Release(ctx, "a", "t") }, "a"},
-			{"Release in vain", func() error { return s.Release(ctx, "a", "t") }, ""},
+			{"Hold", func() error { return s.Hold(ctx, "a", time.Hour) }, "a"},
 			{"set two", func() error { return s.SetMany(ctx, []store.Item{{Key: "a"}, {Key: "c"}}) }, "a c"},
 			{"Clear", func() error { return s.Clear(ctx) }, "FLUSH"},
 		}

@@ -131,9 +131,10 @@ func readPipeline[C goredis.Cmder](ctx context.Context, s *Store, pipe goredis.P
 }
 
 // SetMany implements store.SetManyStore in one round trip for each thousand
-// items or 4 MiB of values, on a cluster for each server besides. It stops at
-// the first part that fails, but for values that are too large: their keys are
-// removed and all other items stored.
+// items or 4 MiB of values, on a cluster for each server besides. Each is a
+// transaction, on a cluster one for each item. It stops at the first part that
+// fails, but for values that are too large: their keys are removed, by a round
+// trip of their own, and all other items stored.
 func (s *Store) SetMany(ctx context.Context, items []store.Item) error {
 	const op = "setmany"
 	if err := store.CheckItems(ctx, op, items); err != nil {
@@ -144,26 +145,53 @@ func (s *Store) SetMany(ctx context.Context, items []store.Item) error {
 	}
 	var refused error
 	for part := range parts(items) {
-		cmds := make([]*goredis.StatusCmd, len(part))
-		full := make([]string, len(part))
-		for i, item := range part {
-			full[i] = s.prefix + item.Key
+		full := make([]store.Item, 0, len(part))
+		for _, item := range part {
 			if len(item.Value) > maxValue {
+				if err := s.unlink(ctx, op, item.Key); err != nil {
+					return err
+				}
 				refused = tooLarge(op, item.Key, item.Value)
-				cmds[i] = goredis.NewStatusCmd(ctx, "unlink", full[i])
-			} else {
-				cmds[i] = goredis.NewStatusCmd(ctx, s.setArgs(full[i], s.keep(ctx, item.Value), item.TTL)...)
+				continue
 			}
+			full = append(full, store.Item{Key: s.prefix + item.Key, Value: s.keep(ctx, item.Value), TTL: item.TTL})
 		}
-		_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
-			voids := s.unlinks(ctx, full, func(args []any, key string) []any { return append(args, leaseKey(key)) })
-			return none{}, pipeline(ctx, s, cmds, append(voids, s.publications(ctx, full)...)...)
-		})
-		if err != nil {
+		if len(full) == 0 {
+			continue
+		}
+		if _, err := exchange(ctx, s, func(ctx context.Context) (none, error) { return none{}, s.setAll(ctx, full) }); err != nil {
 			return s.fail(ctx, op, "", err)
 		}
 	}
 	return refused
+}
+
+// setAll stores items with full keys and ends their leases.
+func (s *Store) setAll(ctx context.Context, items []store.Item) error {
+	if s.cluster == nil {
+		if err := s.setTogether(ctx, items); !repeatable(err) {
+			return err
+		}
+	}
+	calls := make([][]any, len(items))
+	for i, item := range items {
+		calls[i] = []any{2, item.Key, leaseKey(item.Key), item.Value, s.millis(item.TTL), s.announce()}
+	}
+	return s.evalAll(ctx, set, calls)
+}
+
+// setTogether is setAll in one transaction.
+func (s *Store) setTogether(ctx context.Context, items []store.Item) error {
+	cmds := make([]*goredis.StatusCmd, len(items))
+	leases := append(make([]any, 0, 1+len(items)), "unlink")
+	var then []goredis.Cmder
+	for i, item := range items {
+		cmds[i] = goredis.NewStatusCmd(ctx, s.setArgs(item.Key, item.Value, item.TTL)...)
+		leases = append(leases, leaseKey(item.Key))
+		then = s.announced(ctx, item.Key, then...)
+	}
+	then = append(then, goredis.NewIntCmd(ctx, leases...))
+	return exec(ctx, s.client.TxPipeline(), cmds, then...)
 }
 
 // parts cuts items into the parts in which they are sent.
@@ -206,43 +234,46 @@ func (s *Store) DeleteMany(ctx context.Context, keys []string) error {
 // unlinkAll removes keys and their leases. An abandoned call may go on reading
 // the slice.
 func (s *Store) unlinkAll(ctx context.Context, full []string) error {
-	_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
-		cmds := s.unlinks(ctx, full, func(args []any, key string) []any { return append(args, key, leaseKey(key)) })
-		return none{}, pipeline(ctx, s, cmds, s.publications(ctx, full)...)
-	})
+	each := max(len(full), 1)
+	if s.cluster != nil {
+		each = 1
+	}
+	var calls [][]any
+	for keys := range slices.Chunk(full, each) {
+		call := append(make([]any, 0, 2+2*len(keys)), 2*len(keys))
+		for _, key := range keys {
+			call = append(call, key)
+		}
+		for _, key := range keys {
+			call = append(call, leaseKey(key))
+		}
+		calls = append(calls, append(call, s.announce()))
+	}
+	_, err := exchange(ctx, s, func(ctx context.Context) (none, error) { return none{}, s.evalAll(ctx, unlink, calls) })
 	return err
 }
 
-// unlinks returns the commands that remove what add makes of some keys: one
-// for all, on a cluster one for each.
-func (s *Store) unlinks(ctx context.Context, full []string, add func(args []any, key string) []any) (cmds []goredis.Cmder) {
-	var args []any
-	for i, key := range full {
-		if args == nil {
-			args = append(make([]any, 0, 1+2*len(full)), "unlink")
-		}
-		args = add(args, key)
-		if s.cluster != nil || i == len(full)-1 {
-			cmds = append(cmds, goredis.NewIntCmd(ctx, args...))
-			args = nil
+// evalAll runs a script that may be repeated once for each of calls, which
+// begin with the number of their keys. Servers that have not seen it yet get it
+// by a second round trip.
+func (s *Store) evalAll(ctx context.Context, sc script, calls [][]any) error {
+	cmds := make([]*goredis.Cmd, len(calls))
+	for i, call := range calls {
+		cmds[i] = goredis.NewCmd(ctx, append([]any{"evalsha", sc.hash}, call...)...)
+	}
+	err := exec(ctx, s.client.Pipeline(), cmds)
+	pipe := s.client.Pipeline()
+	for i, cmd := range cmds {
+		if goredis.HasErrorPrefix(cmd.Err(), "NOSCRIPT") {
+			cmds[i] = goredis.NewCmd(ctx, append([]any{"eval", sc.source}, calls[i]...)...)
+			pipe.Process(ctx, cmds[i]) // it is queued
 		}
 	}
-	return cmds
-}
-
-// publications returns the commands that publish keys, if that is asked for.
-func (s *Store) publications(ctx context.Context, full []string) (cmds []goredis.Cmder) {
-	if s.publishes {
-		for _, key := range full {
-			cmds = append(cmds, goredis.NewIntCmd(ctx, "publish", s.channel, key))
-		}
+	if pipe.Len() == 0 {
+		return err
 	}
-	return cmds
-}
-
-// pipeline is exec with the pipeline of the store.
-func pipeline[C goredis.Cmder](ctx context.Context, s *Store, cmds []C, then ...goredis.Cmder) error {
-	return exec(ctx, s.pipeline(), cmds, then...)
+	pipe.Exec(ctx) // what comes of it is in the commands
+	return failure(cmds)
 }
 
 // exec sends the commands together, on a cluster those for each server, and
@@ -255,23 +286,24 @@ func exec[C goredis.Cmder](ctx context.Context, pipe goredis.Pipeliner, cmds []C
 	for _, cmd := range then {
 		pipe.Process(ctx, cmd) // it is queued
 	}
-	_, err := pipe.Exec(ctx)
-	if err == nil {
+	if _, err := pipe.Exec(ctx); err == nil {
 		return nil
 	}
+	return failure(cmds, then...)
+}
+
+// failure returns the first error that is not a miss and says why.
+func failure[C goredis.Cmder](cmds []C, then ...goredis.Cmder) error {
 	failed := 0
 	var first error
 	for _, cmd := range cmds {
 		if err := cmd.Err(); err != nil && err != goredis.Nil {
-			if failed++; first == nil {
-				first = err
-			}
+			failed++
+			first = telling(first, err)
 		}
 	}
 	for _, cmd := range then {
-		if first == nil {
-			first = cmd.Err()
-		}
+		first = telling(first, cmd.Err())
 	}
 	if failed < len(cmds) && failed > 0 {
 		return fmt.Errorf("%d of %d keys: %w", failed, len(cmds), first)

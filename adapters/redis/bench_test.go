@@ -69,6 +69,14 @@ func Benchmark(b *testing.B) {
 			},
 			"store": func(ctx context.Context, _ int) error { return s.SetMany(ctx, items) },
 		}, []int{1}},
+		{"Delete", map[string]func(context.Context, int) error{
+			"client": func(ctx context.Context, i int) error { return client.Unlink(ctx, full[i]).Err() },
+			"store":  func(ctx context.Context, i int) error { return s.Delete(ctx, keys[i]) },
+		}, []int{1, 16, 128}},
+		{"DeleteMany100", map[string]func(context.Context, int) error{
+			"client": func(ctx context.Context, _ int) error { return client.Unlink(ctx, full...).Err() },
+			"store":  func(ctx context.Context, _ int) error { return s.DeleteMany(ctx, keys) },
+		}, []int{1}},
 	} {
 		for _, n := range op.parallels {
 			for ctxName, ctx := range map[string]context.Context{"background": context.Background(), "cancellable": cancellable} {

@@ -74,10 +74,16 @@ var (
 	compareAndSwapSource string
 	//go:embed compareanddelete.lua
 	compareAndDeleteSource string
+	//go:embed set.lua
+	setSource string
+	//go:embed delete.lua
+	unlinkSource string
 
 	add              = newScript(addSource)
 	compareAndSwap   = newScript(compareAndSwapSource)
 	compareAndDelete = newScript(compareAndDeleteSource)
+	set              = newScript(setSource)
+	unlink           = newScript(unlinkSource)
 )
 
 // run runs a script on one key and its lease, once, and returns the answer.

@@ -2,6 +2,8 @@ package redis
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -28,52 +30,58 @@ var abilities = []string{
 	"Touch", "Keys", "Clear", "Ping", "Lease", "Watch",
 }
 
+// The suite runs whole where something behind the client behaves otherwise: a
+// clock that it can move, a server whose network it breaks, a cluster, a view.
+// Another way to reach the same server is tried with the cases for which it is
+// not the same. A view over it would show nothing that one over a server does
+// not.
 func TestConformance(t *testing.T) {
-	for _, run := range []struct {
-		name  string
-		prove func(*testing.T, goredis.UniversalClient, conformance.Options)
-	}{{"bare", prove}, {"view", proveView}} {
-		t.Run("miniredis/"+run.name, func(t *testing.T) {
-			server := miniredis.RunT(t)
-			client := goredis.NewClient(advised(&goredis.Options{Addr: server.Addr()}))
-			run.prove(t, client, conformance.Options{
-				Advance: server.FastForward,
-				Skip:    map[string]string{"Watch/Expiry": "miniredis has no tracking, and expiry is not published"},
-			})
-		})
-		t.Run("server/"+run.name, func(t *testing.T) {
-			proxy := faultproxy.New(t, testservers.Redis(t).Addr)
-			client := goredis.NewClient(advised(&goredis.Options{Addr: proxy.Addr}))
-			opts := conformance.Options{Fault: faults(t, proxy, client)}
-			if run.name == "bare" {
-				opts.Report = testreport.Check(t)
-			}
-			run.prove(t, client, opts)
-		})
-		t.Run("cluster/"+run.name, func(t *testing.T) {
-			run.prove(t, goredis.NewClusterClient(&goredis.ClusterOptions{
-				Addrs:                 testservers.RedisCluster(t).Addrs,
-				ContextTimeoutEnabled: true,
-			}), conformance.Options{})
-		})
-		t.Run("TLS and ACL/"+run.name, func(t *testing.T) {
-			server := testservers.RedisTLS(t)
-			run.prove(t, goredis.NewClient(advised(&goredis.Options{
-				Addr: server.Addr, Username: server.Username, Password: server.Password, TLSConfig: server.TLS,
-			})), conformance.Options{})
+	run := func(name string, prove func(*testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel() // much of it waits
+			prove(t)
 		})
 	}
-	t.Run("unadvised client", func(t *testing.T) { // without ContextTimeoutEnabled
-		proxy := faultproxy.New(t, testservers.Redis(t).Addr)
+	run("miniredis", func(t *testing.T) {
+		server := miniredis.RunT(t)
+		prove(t, goredis.NewClient(advised(&goredis.Options{Addr: server.Addr()})), conformance.Options{
+			Advance: server.FastForward,
+			Skip:    map[string]string{"Watch/Expiry": "miniredis has no tracking, and expiry is not published"},
+		})
+	})
+	run("server", func(t *testing.T) {
+		proxy := faultproxy.New(t, testservers.StartRedis(t).Addr)
+		client := goredis.NewClient(advised(&goredis.Options{Addr: proxy.Addr}))
+		prove(t, client, conformance.Options{Fault: faults(t, proxy, client), Report: testreport.Check(t)})
+	})
+	run("view", func(t *testing.T) {
+		proxy := faultproxy.New(t, testservers.StartRedis(t).Addr)
+		client := goredis.NewClient(advised(&goredis.Options{Addr: proxy.Addr}))
+		proveView(t, client, conformance.Options{Fault: faults(t, proxy, client)})
+	})
+	run("cluster", func(t *testing.T) {
+		prove(t, goredis.NewClusterClient(&goredis.ClusterOptions{
+			Addrs:                 testservers.RedisCluster(t).Addrs,
+			ContextTimeoutEnabled: true,
+		}), conformance.Options{})
+	})
+	run("TLS and ACL", func(t *testing.T) {
+		server := testservers.RedisTLS(t)
+		provePart(t, goredis.NewClient(advised(&goredis.Options{
+			Addr: server.Addr, Username: server.Username, Password: server.Password, TLSConfig: server.TLS,
+		})), conformance.Options{})
+	})
+	run("unadvised client", func(t *testing.T) { // without ContextTimeoutEnabled
+		proxy := faultproxy.New(t, testservers.StartRedis(t).Addr)
 		client := goredis.NewClient(&goredis.Options{Addr: proxy.Addr})
-		prove(t, client, conformance.Options{Fault: faults(t, proxy, client)})
+		provePart(t, client, conformance.Options{Fault: faults(t, proxy, client)})
 	})
-	t.Run("unix socket", func(t *testing.T) {
-		prove(t, goredis.NewClient(advised(&goredis.Options{Addr: testservers.Redis(t).Socket})), conformance.Options{})
+	run("unix socket", func(t *testing.T) {
+		provePart(t, goredis.NewClient(advised(&goredis.Options{Addr: testservers.Redis(t).Socket})), conformance.Options{})
 	})
-	t.Run("sentinel", func(t *testing.T) {
+	run("sentinel", func(t *testing.T) {
 		sentinel := testservers.RedisSentinel(t)
-		prove(t, goredis.NewFailoverClient(&goredis.FailoverOptions{
+		provePart(t, goredis.NewFailoverClient(&goredis.FailoverOptions{
 			SentinelAddrs:         sentinel.Addrs,
 			MasterName:            sentinel.MasterName,
 			ContextTimeoutEnabled: true,
@@ -111,12 +119,39 @@ func faults(t *testing.T, proxy *faultproxy.Proxy, client goredis.UniversalClien
 
 // prove runs the suite on stores of one client.
 func prove(t *testing.T, client goredis.UniversalClient, opts conformance.Options) {
+	proveOn(t, client, opts, func(string) bool { return true })
+}
+
+// connecting are the groups of cases in which the way to the server may
+// matter: every command is sent and every kind of connection opened, used from
+// many goroutines, given up, broken and closed. The others are about what the
+// commands do, which the server does not let depend on the way.
+var connecting = []string{"Abilities", "Basics", "Watch", "Lease", "Ping", "Context", "Failure", "Close", "Concurrency", "Reopen"}
+
+// provePart runs the groups connecting.
+func provePart(t *testing.T, client goredis.UniversalClient, opts conformance.Options) {
+	run := t.Name() + "/"
+	proveOn(t, client, opts, func(test string) bool {
+		id, isCase := strings.CutPrefix(test, run)
+		group, _, _ := strings.Cut(id, "/")
+		return !isCase || slices.Contains(connecting, group)
+	})
+}
+
+// proveOn runs those cases of the suite whose test is to run by its name.
+func proveOn(t *testing.T, client goredis.UniversalClient, opts conformance.Options, runs func(test string) bool) {
 	t.Cleanup(func() { client.Close() })
 	opts.Want = abilities
 	opts.Reopen = func(t *testing.T, s store.Store) store.Store {
 		return newStore(t, client, proved(s.(*Store).prefix, &opts))
 	}
-	conformance.Run(t, opener(client, &opts), step(opts))
+	open := opener(client, &opts)
+	conformance.Run(t, func(t *testing.T) store.Store {
+		if !runs(t.Name()) {
+			t.Skip("the same on every way to a server")
+		}
+		return open(t)
+	}, step(opts))
 }
 
 // proveView runs the suite on store.Prefix over stores of one client.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
+	"net"
 	"strings"
 	"time"
 
@@ -42,6 +44,14 @@ func contextError(ctx context.Context) error {
 	return nil
 }
 
+// repeatable reports whether err is one after which the client repeats a command.
+// It does not repeat a transaction.
+func repeatable(err error) bool {
+	op, ok := errors.AsType[*net.OpError](err)
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || ok && op.Op == "read" && !op.Timeout() ||
+		goredis.IsReadOnlyError(err) || goredis.IsLoadingError(err) || goredis.IsClusterDownError(err)
+}
+
 // explain says what to do about an error, where that is known, and takes out
 // of it what must not be shown or matched.
 func (s *Store) explain(err error) error {
@@ -55,7 +65,9 @@ func (s *Store) explain(err error) error {
 	case goredis.IsAuthError(err):
 		return &worded{strings.TrimSuffix(err.Error(), ".") + "; check the user and the password", err}
 	case goredis.IsPermissionError(err):
-		return fmt.Errorf("%w; allow the client's user this command, the keys %q and %q, and the channels \"cairn:*\"", err, s.prefix+"*", leaseMark+"*")
+		return fmt.Errorf("%w; allow the client's user this command, %s", err, s.rights())
+	case strings.Contains(err.Error(), "The user executing the script can't"): // Redis 7.0 does not say which command
+		return fmt.Errorf("%w; allow the client's user the commands %s, %s", err, scriptCommands, s.rights())
 	case goredis.IsOOMError(err):
 		return fmt.Errorf("%w; give the server more memory, or a maxmemory-policy that evicts", err)
 	case goredis.HasErrorPrefix(err, "Protocol error: invalid bulk length"):
@@ -70,6 +82,14 @@ func (s *Store) explain(err error) error {
 	}
 	return err
 }
+
+// rights are those that no command goes without.
+func (s *Store) rights() string {
+	return fmt.Sprintf("the keys %q and %q, and the channels \"cairn:*\"", s.prefix+"*", leaseMark+"*")
+}
+
+// scriptCommands are those that the scripts run.
+const scriptCommands = "get, set, exists, pttl, pexpire, unlink and publish"
 
 // worded is an error with another text.
 type worded struct {

@@ -7,7 +7,7 @@ if value and (ARGV[3] == '' or redis.sha1hex(value) ~= ARGV[3]) then
 	return {0, redis.call('PTTL', KEYS[1]), value}
 end
 local lease = redis.call('GET', KEYS[2])
-if lease and string.sub(lease, 1, 1) == 'H' then
+if lease == 'H' then
 	return {3, redis.call('PTTL', KEYS[2])}
 end
 if lease and not owns(lease, ARGV[1]) then

@@ -1,8 +1,12 @@
--- Removes KEYS[1] and puts a Hold with the token ARGV[1] at KEYS[2] for ARGV[2]
--- milliseconds. Publishes the key to the channel ARGV[3] if that is not empty.
-redis.call('UNLINK', KEYS[1])
-redis.call('SET', KEYS[2], 'H' .. ARGV[1], 'PX', ARGV[2])
-if ARGV[3] ~= '' then
-	redis.call('PUBLISH', ARGV[3], KEYS[1])
+-- Removes KEYS[1] and puts a Hold at KEYS[2] for ARGV[1] milliseconds, in place
+-- of what there is. Publishes the key to the channel ARGV[2] if that is not
+-- empty. If it is, tracking tells; see delete.lua.
+if ARGV[2] ~= '' then
+	redis.call('UNLINK', KEYS[1])
+	redis.call('PUBLISH', ARGV[2], KEYS[1])
+elseif redis.call('UNLINK', KEYS[1]) < redis.call('EXISTS', KEYS[2]) then
+	redis.pcall('SET', KEYS[1], '')
+	redis.call('UNLINK', KEYS[1])
 end
+redis.call('SET', KEYS[2], 'H', 'PX', ARGV[1])
 return 1

@@ -19,8 +19,8 @@ const scanCount = 1000
 // Keys implements store.KeysStore by scanning the database, on a cluster that
 // of one master after another. It looks at every key there is, whatever the
 // prefix, and takes one round trip for each thousand of them. Keys of leases
-// are left out. A key may come twice. On a cluster that is moving slots between servers at the time, keys
-// may be missed.
+// are left out. A key may come twice. On a cluster that is moving slots between
+// servers at the time, keys may be missed.
 func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
 	const op = "keys"
 	return func(yield func(string, error) bool) {
@@ -43,8 +43,9 @@ func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error
 }
 
 // Clear implements store.ClearStore: it scans like Keys and removes each page
-// of keys as it comes, first those of leases, then those of entries. Without Options.Prefix it is ErrInvalid, as it would
-// remove everything that any program keeps in the database.
+// of keys as it comes, first those that are leased, then all. Without
+// Options.Prefix it is ErrInvalid, as it would remove everything that any
+// program keeps in the database.
 func (s *Store) Clear(ctx context.Context) error {
 	const op = "clear"
 	if err := s.check(ctx, op); err != nil {
@@ -53,9 +54,9 @@ func (s *Store) Clear(ctx context.Context) error {
 	if s.prefix == "" {
 		return store.Errorf(op, "", store.ErrInvalid, "the store has no prefix, so its entries cannot be told from what else is in the database; set Options.Prefix (prefix= in a URL), or remove them by DeleteMatching")
 	}
-	for page, err := range s.scan(ctx, leaseMark, s.ourLeases) {
+	for page, err := range s.scan(ctx, leaseMark, s.leasedKeys) {
 		if err == nil && len(page) > 0 {
-			err = s.unlinkLeases(ctx, page)
+			err = s.unlinkAll(ctx, page)
 		}
 		if err != nil {
 			return s.fail(ctx, op, "", err)
@@ -72,21 +73,16 @@ func (s *Store) Clear(ctx context.Context) error {
 	return nil
 }
 
-// ourLeases leaves only the keys of leases of this store's entries.
-func (s *Store) ourLeases(keys []string) []string {
-	return slices.DeleteFunc(keys, func(key string) bool {
-		full, ok := leased(key)
-		return !ok || !strings.HasPrefix(full, s.prefix)
-	})
-}
-
-// unlinkLeases ends the leases that are at some keys. An abandoned call may go
-// on reading the slice.
-func (s *Store) unlinkLeases(ctx context.Context, leases []string) error {
-	_, err := exchange(ctx, s, func(ctx context.Context) (none, error) {
-		return none{}, pipeline(ctx, s, s.unlinks(ctx, leases, func(args []any, key string) []any { return append(args, key) }))
-	})
-	return err
+// leasedKeys returns the full keys of this store's entries whose leases are at
+// those keys.
+func (s *Store) leasedKeys(leases []string) []string {
+	full := leases[:0]
+	for _, lease := range leases {
+		if key, ok := leased(lease); ok && strings.HasPrefix(key, s.prefix) {
+			full = append(full, key)
+		}
+	}
+	return full
 }
 
 // Ping implements store.PingStore. On a cluster it asks all masters at once.

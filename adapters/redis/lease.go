@@ -28,15 +28,12 @@ var (
 	abandonSource string
 	//go:embed hold.lua
 	holdSource string
-	//go:embed release.lua
-	releaseSource string
 
 	getOrLease = newScript(leaseSource + getOrLeaseSource)
 	fill       = newScript(leaseSource + fillSource)
 	renewLease = newScript(leaseSource + renewLeaseSource)
 	abandon    = newScript(leaseSource + abandonSource)
 	hold       = newScript(holdSource)
-	release    = newScript(releaseSource)
 )
 
 // GetOrLease implements store.LeaseStore in one round trip, by a script, as do
@@ -127,27 +124,22 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 	return err
 }
 
-// Hold implements store.LeaseStore.
-func (s *Store) Hold(ctx context.Context, key, token string, life time.Duration) error {
+// Hold implements store.LeaseStore. As Delete does, it has WatchTracking tell of
+// a key that has no entry but a lease.
+func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error {
 	const op = "hold"
-	if err := s.checkLease(ctx, op, key, token, life); err != nil {
+	if err := store.CheckHold(ctx, op, key, life); err != nil {
 		return err
 	}
-	_, err := s.runAgain(ctx, op, hold, key, token, lifeMillis(life), s.announce())
+	if err := s.check(ctx, op, key); err != nil {
+		return err
+	}
+	_, err := s.runAgain(ctx, op, hold, key, lifeMillis(life), s.announce())
 	return err
 }
 
-// Release implements store.LeaseStore.
-func (s *Store) Release(ctx context.Context, key, token string) error {
-	const op = "release"
-	if err := s.checkLease(ctx, op, key, token, 1); err != nil {
-		return err
-	}
-	_, err := s.runAgain(ctx, op, release, key, token, s.announce())
-	return err
-}
-
-// checkLease is check for the methods of a lease. Those without a life give 1.
+// checkLease is check for the methods that take a token. Those without a life
+// give 1.
 func (s *Store) checkLease(ctx context.Context, op, key, token string, life time.Duration) error {
 	if err := store.CheckLease(ctx, op, key, token, life); err != nil {
 		return err

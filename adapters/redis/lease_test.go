@@ -4,15 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
-	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/alicebob/miniredis/v2"
-	goredis "github.com/redis/go-redis/v9"
 
 	"github.com/cairncache/cairn/internal/faultproxy"
 	"github.com/cairncache/cairn/internal/testservers"
@@ -85,15 +80,15 @@ func TestLeaseWhoseAnswerIsLost(t *testing.T) {
 		},
 		"Hold": {
 			before: func(t *testing.T, key string) { grant(t, s, key, "token", nil) },
-			lost:   func(t *testing.T, key string) { wantNil(t, s.Hold(ctx, key, "writer", patience)) },
+			lost:   func(t *testing.T, key string) { wantNil(t, s.Hold(ctx, key, patience)) },
 			after: func(t *testing.T, key string) {
 				wantFill(t, s, key, "token", false)
 				wantState(t, s, key, store.LeaseBlocked)
 			},
 		},
-		"Release": {
-			before: func(t *testing.T, key string) { wantNil(t, s.Hold(ctx, key, "writer", patience)) },
-			lost:   func(t *testing.T, key string) { wantNil(t, s.Release(ctx, key, "writer")) },
+		"Delete": {
+			before: func(t *testing.T, key string) { grant(t, s, key, "token", nil) },
+			lost:   func(t *testing.T, key string) { wantNil(t, s.Delete(ctx, key)) },
 			after:  func(t *testing.T, key string) { wantState(t, s, key, store.LeaseGranted) },
 		},
 		"Set": {
@@ -138,108 +133,6 @@ func TestLeasesOfAServerThatRestarts(t *testing.T) {
 	wantFill(t, s, "k", "new", true)
 }
 
-// onServers runs a test with two stores of the same entries, each of which has a
-// client of its own.
-func onServers(t *testing.T, test func(t *testing.T, stores []*Store)) {
-	for name, client := range map[string]func() goredis.UniversalClient{
-		"single":  func() goredis.UniversalClient { return newClient(t, testservers.Redis(t).Addr) },
-		"cluster": func() goredis.UniversalClient { return newCluster(t) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			opts := &Options{Prefix: unique(t), Timeout: patience}
-			test(t, []*Store{newStore(t, client(), opts), newStore(t, client(), opts)})
-		})
-	}
-}
-
-func TestOneOfManyGetsTheLease(t *testing.T) {
-	onServers(t, func(t *testing.T, stores []*Store) {
-		for _, key := range []string{"plain", "{tag}ged", "br{aces", "}"} {
-			var granted atomic.Int64
-			var wg sync.WaitGroup
-			for i := range 2 * 64 {
-				wg.Go(func() {
-					l, err := stores[i%2].GetOrLease(t.Context(), key, fmt.Sprint("token", i), patience, nil)
-					if err != nil {
-						t.Error(err)
-					}
-					if l.Lease == store.LeaseGranted {
-						granted.Add(1)
-					}
-				})
-			}
-			wg.Wait()
-			if granted.Load() != 1 {
-				t.Errorf("%q: %d leases were granted", key, granted.Load())
-			}
-		}
-	})
-}
-
-// What was loaded before a write is not there after it.
-func TestNoLoadOvertakesAWrite(t *testing.T) {
-	onServers(t, func(t *testing.T, stores []*Store) {
-		testNoLoadOvertakesAWrite(t, stores[0], stores[1])
-	})
-}
-
-func testNoLoadOvertakesAWrite(t *testing.T, s, other store.LeaseStore) {
-	const rounds = 300
-	var source atomic.Int64
-	var wg sync.WaitGroup
-	done := make(chan struct{})
-	for i := range 8 {
-		wg.Go(func() { // loads all the time, also despite what there is
-			var despite *store.Live
-			for n := 0; ; n++ {
-				select {
-				case <-done:
-					return
-				default:
-				}
-				token := fmt.Sprint(i, "-", n)
-				l, err := other.GetOrLease(t.Context(), "k", token, patience, despite)
-				if err != nil {
-					t.Error(err)
-					return
-				}
-				despite = l.Live
-				if l.Lease != store.LeaseGranted {
-					continue
-				}
-				loaded := store.LiveBytes(fmt.Append(nil, source.Load()))
-				if _, err := other.Fill(t.Context(), "k", token, loaded, 0); err != nil {
-					t.Error(err)
-					return
-				}
-			}
-		})
-	}
-	for i := range rounds {
-		now := fmt.Append(nil, source.Add(1))
-		var err error
-		switch i % 3 {
-		case 0:
-			err = s.Delete(t.Context(), "k")
-		case 1:
-			err = s.Set(t.Context(), "k", now, 0)
-		case 2:
-			if err = s.Hold(t.Context(), "k", "writer", patience); err == nil {
-				now = fmt.Append(nil, source.Add(1))
-				err = s.Release(t.Context(), "k", "writer")
-			}
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		if value, err := s.Get(t.Context(), "k"); err != store.ErrNotFound && (err != nil || string(value) != string(now)) {
-			t.Fatalf("round %d: %q, %v, after %q was written", i, value, err, now)
-		}
-	}
-	close(done)
-	wg.Wait()
-}
-
 // Sets that travel together end their leases too.
 func TestGatheredSetsEndLeases(t *testing.T) {
 	client := newClient(t, testservers.Redis(t).Addr)
@@ -258,50 +151,6 @@ func TestGatheredSetsEndLeases(t *testing.T) {
 			}
 		}
 	})
-}
-
-// A Fill between the two commands of a Set would find the entry; without it,
-// the load of before the Set would be there until it.
-func TestSetWritesBeforeItEndsTheLease(t *testing.T) {
-	client := newClient(t, testservers.Redis(t).Addr)
-	var names []string
-	client.AddHook(hook{pipeline: func(ctx context.Context, cmds []goredis.Cmder, next goredis.ProcessPipelineHook) error {
-		if cmds[0].Name() == "client" { // a greeting
-			return next(ctx, cmds)
-		}
-		for _, cmd := range cmds {
-			names = append(names, cmd.Name())
-		}
-		return next(ctx, cmds)
-	}})
-	s := newStore(t, client, &Options{Prefix: unique(t), Timeout: patience})
-	for name, set := range map[string]func() error{
-		"Set":     func() error { return s.Set(context.Background(), "k", nil, 0) },
-		"SetMany": func() error { return s.SetMany(context.Background(), []store.Item{{Key: "k"}}) },
-	} {
-		names = nil
-		wantNil(t, set())
-		if !slices.Equal(names, []string{"set", "unlink"}) {
-			t.Errorf("%s sent %q", name, names)
-		}
-	}
-}
-
-// An error of the second command of a Set is an error of the Set: the lease
-// that it should have ended may be alive.
-func TestSetThatCannotEndTheLease(t *testing.T) {
-	server := testservers.StartRedis(t)
-	admin := newClient(t, server.Addr)
-	if err := admin.ACLSetUser(t.Context(), "app", "on", ">secret", "~app:*", "&*", "+@all").Err(); err != nil {
-		t.Fatal(err)
-	}
-	client := goredis.NewClient(advised(&goredis.Options{Addr: server.Addr, Username: "app", Password: "secret"}))
-	t.Cleanup(func() { client.Close() })
-	s := newStore(t, client, &Options{Prefix: "app:", Timeout: patience})
-	err := s.Set(t.Context(), "k", nil, 0)
-	if !errors.Is(err, store.ErrUnavailable) || !strings.Contains(err.Error(), leaseMark) {
-		t.Errorf("got %v, want an error that says what to allow", err)
-	}
 }
 
 func TestFillTooLarge(t *testing.T) {

@@ -30,12 +30,12 @@ func open(_ context.Context, u *store.URL) (store.Store, error) {
 		Prefix: u.Text("prefix"), TTL: u.Duration("ttl"), Timeout: u.Duration("timeout"),
 		WatchDelta: u.Duration("watch_delta"),
 	}
-	switch way := u.Text("watch"); way {
-	case "", "tracking": // the default
-	case "publish":
+	switch way := u.Text("watching"); way {
+	case "", WatchTracking.String():
+	case WatchPublish.String():
 		opts.Watching = WatchPublish
 	default:
-		return nil, u.Errorf("watch: %q is neither tracking nor publish", way)
+		return nil, u.Errorf("watching: %q is neither %v nor %v", way, WatchTracking, WatchPublish)
 	}
 	c := clientOptions(u, cmp.Or(opts.Timeout, time.Second))
 	secure := u.Scheme == "rediss"

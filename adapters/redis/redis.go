@@ -34,7 +34,7 @@
 //	read_timeout, write_timeout              of one try; as timeout by default
 //	dial_timeout                             1s by default
 //	pool_size                                connections to each server
-//	watch, watch_delta                       tracking or publish, and a time: as
+//	watching, watch_delta                    tracking or publish, and a time: as
 //	                                         Watching and WatchDelta in Options
 //	db, username, password                   for redis+unix
 //	master_name                              for redis+sentinel, which needs it
@@ -63,11 +63,11 @@
 // # Calls at the same moment
 //
 // Where many goroutines call Get, Set, Delete, TTL or Touch at once, their
-// commands travel together in a pipeline, which takes a fraction of the time.
-// No call waits for others to come, each ends with its own context, and if the
-// pipeline fails each is made by itself. Hooks of the client, such as tracing,
-// then see a pipeline, and a context without any caller's values. On a cluster
-// every call goes by itself.
+// commands travel together in a pipeline, which takes a fraction of the time;
+// with a Set among them it is a transaction. No call waits for others to come,
+// each ends with its own context, and if the pipeline fails each is made by
+// itself. Hooks of the client, such as tracing, then see a pipeline, and a
+// context without any caller's values. On a cluster every call goes by itself.
 package redis
 
 import (

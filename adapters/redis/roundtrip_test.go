@@ -55,8 +55,7 @@ func testRoundTrips(t *testing.T, client goredis.UniversalClient) {
 		s.CompareAndDelete(ctx, key, nil)
 		s.Delete(ctx, key)
 		s.Add(ctx, key, nil, 0)
-		s.Hold(ctx, key, "token", patience)
-		s.Release(ctx, key, "token")
+		s.Hold(ctx, key, patience)
 		s.GetOrLease(ctx, key, "token", patience, nil)
 		s.RenewLease(ctx, key, "token", patience)
 		s.Abandon(ctx, key, "token")
@@ -82,8 +81,7 @@ func testRoundTrips(t *testing.T, client goredis.UniversalClient) {
 		{"RenewLease", 1, func() error { _, err := s.RenewLease(ctx, "1", "token", patience); return err }},
 		{"Fill", 1, func() error { _, err := s.Fill(ctx, "1", "token", store.LiveBytes(nil), 0); return err }},
 		{"Abandon", 1, func() error { return s.Abandon(ctx, "1", "token") }},
-		{"Hold", 1, func() error { return s.Hold(ctx, "1", "token", patience) }},
-		{"Release", 1, func() error { return s.Release(ctx, "1", "token") }},
+		{"Hold", 1, func() error { return s.Hold(ctx, "1", patience) }},
 		{"SetMany", 1, func() error { return s.SetMany(ctx, items[:100]) }},
 		{"GetMany", 1, func() error { _, err := s.GetMany(ctx, keys[:100]); return err }},
 		{"GetMany of one key twice", 1, func() error { _, err := s.GetMany(ctx, []string{"1", "1"}); return err }},
@@ -143,6 +141,32 @@ func TestScriptsAreSentAgain(t *testing.T) {
 		wantFill(t, s, "k", "token", true)
 		if err := client.ScriptFlush(t.Context()).Err(); err != nil {
 			t.Fatal(err)
+		}
+	}
+}
+
+// Each server of a cluster gets the scripts of a batch again that it has lost.
+func TestScriptsOfABatchAreSentAgain(t *testing.T) {
+	client := newCluster(t)
+	s := newStore(t, client, &Options{Prefix: unique(t), Timeout: patience})
+	var items []store.Item
+	var keys []string
+	for i := range 100 {
+		keys = append(keys, fmt.Sprint(i))
+		items = append(items, store.Item{Key: keys[i], Value: []byte(keys[i])})
+	}
+	flush := func(ctx context.Context, master *goredis.Client) error { return master.ScriptFlush(ctx).Err() }
+	for range 2 {
+		for _, write := range []func() error{
+			func() error { return s.SetMany(t.Context(), items) },
+			func() error { return s.DeleteMany(t.Context(), keys[:50]) },
+		} {
+			wantNil(t, client.ForEachMaster(t.Context(), flush))
+			wantNil(t, write())
+		}
+		values, err := s.GetMany(t.Context(), keys)
+		if len(values) != 50 || string(values["99"]) != "99" || err != nil {
+			t.Errorf("%d values, %v, want 50", len(values), err)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"slices"
 
 	goredis "github.com/redis/go-redis/v9"
 
@@ -13,29 +14,29 @@ import (
 // one would hold them up.
 const sharedValue = 16 << 10
 
-// sequence is a command and those that follow it: they are sent together, and
-// carried out in this order.
+// sequence is a command and those that follow it. They are sent together, and
+// carried out in this order, with nothing in between.
 type sequence struct {
 	goredis.Cmder
 	then []goredis.Cmder
 }
 
-// Err implements goredis.Cmder with the first error of all.
+// Err implements goredis.Cmder with the first error of all that says why.
 func (q *sequence) Err() error {
 	err := q.Cmder.Err()
-	for i := 0; err == nil && i < len(q.then); i++ {
-		err = q.then[i].Err()
+	for _, cmd := range q.then {
+		err = telling(err, cmd.Err())
 	}
 	return err
 }
 
-// pipeline begins one. If writes publish their keys, all of it is done or
-// nothing: a write that is done and not told would never be noticed.
-func (s *Store) pipeline() goredis.Pipeliner {
-	if s.publishes {
-		return s.client.TxPipeline()
+// telling returns the first of two errors, but not that of a command which was
+// refused for another's fault.
+func telling(first, second error) error {
+	if first == nil || second != nil && goredis.IsExecAbortError(first) {
+		return second
 	}
-	return s.client.Pipeline()
+	return first
 }
 
 // queue adds a command to a pipeline, or all that a sequence has.
@@ -99,24 +100,33 @@ func (s *Store) do(ctx context.Context, cmd goredis.Cmder) error {
 // alone runs one command, or a sequence, by itself.
 func (s *Store) alone(ctx, limit context.Context, cmd goredis.Cmder) error {
 	_, err := within(ctx, limit, s, func(ctx context.Context) (none, error) {
-		if _, ok := cmd.(*sequence); !ok {
+		q, ok := cmd.(*sequence)
+		if !ok {
 			return none{}, s.client.Process(ctx, cmd)
 		}
-		pipe := s.pipeline()
-		queue(ctx, pipe, cmd)
+		pipe := s.client.TxPipeline()
+		queue(ctx, pipe, q)
 		_, err := pipe.Exec(ctx)
+		if goredis.IsExecAbortError(err) {
+			err = q.Err() // says why
+		}
 		return none{}, err
 	})
 	return err
 }
 
-// carry sends the commands of a batch; what comes of each is in it. The client
+// carry sends the commands of a batch; what comes of each is in it. With a
+// sequence among them all are one transaction, as that takes less time than one
+// for each: a command that is refused then has the others refused. The client
 // does not repeat them, since the callers of some may have given up. Those who
 // have not repeat their own.
 func (s *Store) carry(ctx context.Context, batch *gather.Batch[goredis.Cmder]) error {
 	carried := false
 	defer func() { batch.End(carried) }() // also if a hook of the client panics
-	pipe := s.pipeline()
+	pipe := s.client.Pipeline()
+	if slices.ContainsFunc(batch.Calls, func(cmd goredis.Cmder) bool { _, ok := cmd.(*sequence); return ok }) {
+		pipe = s.client.TxPipeline()
+	}
 	for i, cmd := range batch.Calls {
 		if i == 0 {
 			cmd = unrepeated(cmd) // one is enough for all of them

@@ -36,7 +36,10 @@ func gathered(t *testing.T, client *goredis.Client, test func(s *Store)) {
 	var batches atomic.Int64
 	client.AddHook(hook{pipeline: func(ctx context.Context, cmds []goredis.Cmder, next goredis.ProcessPipelineHook) error {
 		greeting := cmds[0].Name() == "hello" || cmds[0].Name() == "client"
-		alone := len(cmds) == 2 && cmds[0].Name() == "set" && cmds[1].Name() == "unlink" // a Set by itself
+		alone := len(cmds) == 4 && cmds[0].Name() == "multi" && cmds[1].Name() == "set" // a Set by itself
+		if cmds[0].Name() != "multi" && slices.ContainsFunc(cmds, func(cmd goredis.Cmder) bool { return cmd.Name() == "set" }) {
+			t.Error("a Set is no transaction")
+		}
 		if !greeting && !alone {
 			batches.Add(1)
 			if !slices.ContainsFunc(cmds, goredis.Cmder.NoRetry) {

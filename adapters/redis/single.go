@@ -26,8 +26,8 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	return cmd.Bytes()
 }
 
-// Set implements store.Store in one round trip, of two commands: the second
-// ends the lease of the key, if there is one. A ttl is rounded up to the
+// Set implements store.Store in one round trip, a transaction of two commands:
+// the second ends the lease of the key, if there is one. A ttl is rounded up to the
 // millisecond. A value of more than 512 MiB is ErrTooLarge; a server that is
 // configured to take less closes the connection, which is ErrUnavailable.
 // Another program's list or hash under the key is replaced.
@@ -44,14 +44,18 @@ func (s *Store) Set(ctx context.Context, key string, value []byte, ttl time.Dura
 		return tooLarge(op, key, value)
 	}
 	full := s.prefix + key
-	cmd := goredis.NewStatusCmd(ctx, s.setArgs(full, s.keep(ctx, value), ttl)...)
-	// In this order: a Fill that comes in between finds the entry, and is
-	// refused for that.
+	value = s.keep(ctx, value)
+	cmd := goredis.NewStatusCmd(ctx, s.setArgs(full, value, ttl)...)
 	voids := goredis.NewIntCmd(ctx, "unlink", leaseKey(full))
-	return s.fail(ctx, op, key, s.send(ctx, &sequence{cmd, s.announced(ctx, full, voids)}, len(value)))
+	err := s.send(ctx, &sequence{cmd, s.announced(ctx, full, voids)}, len(value))
+	if repeatable(err) {
+		_, err = evalAgain(ctx, s, goredis.NewBoolCmd, set, key, value, s.millis(ttl), s.announce())
+	}
+	return s.fail(ctx, op, key, err)
 }
 
-// Delete implements store.Store in one round trip.
+// Delete implements store.Store in one round trip, by a script: where there is
+// a lease and no entry, it has WatchTracking tell of the key all the same.
 func (s *Store) Delete(ctx context.Context, key string) error {
 	const op = "delete"
 	if err := s.check(ctx, op, key); err != nil {
@@ -62,12 +66,8 @@ func (s *Store) Delete(ctx context.Context, key string) error {
 
 // unlink removes a key and its lease.
 func (s *Store) unlink(ctx context.Context, op, key string) error {
-	full := s.prefix + key
-	var cmd goredis.Cmder = goredis.NewIntCmd(ctx, "unlink", full, leaseKey(full))
-	if s.publishes {
-		cmd = &sequence{cmd, s.announced(ctx, full)}
-	}
-	return s.fail(ctx, op, key, s.do(ctx, cmd))
+	_, err := s.runAgain(ctx, op, unlink, key, s.announce())
+	return err
 }
 
 // announced adds to the commands that follow a write of a full key the one

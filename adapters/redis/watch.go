@@ -26,6 +26,15 @@ const (
 	WatchPublish
 )
 
+// String returns the name in lower case, without the prefix, as in a URL.
+func (w Watching) String() string {
+	names := [...]string{"tracking", "publish"}
+	if int(w) < len(names) {
+		return names[w]
+	}
+	return "unknown"
+}
+
 const (
 	defaultDelta = time.Second
 	minDelta     = 100 * time.Millisecond

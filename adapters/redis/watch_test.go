@@ -425,18 +425,27 @@ func TestWatchErr(t *testing.T) {
 	})
 }
 
+func TestWatchingString(t *testing.T) {
+	for w, want := range map[Watching]string{WatchTracking: "tracking", WatchPublish: "publish", WatchPublish + 1: "unknown"} {
+		if got := w.String(); got != want {
+			t.Errorf("%d is %q, want %q", w, got, want)
+		}
+	}
+}
+
 func TestOpenWatch(t *testing.T) {
-	s, err := openURL(t, "redis://localhost:1?watch=publish&watch_delta=300ms")
+	s, err := openURL(t, "redis://localhost:1?watching=publish&watch_delta=300ms")
 	if err != nil || !s.publishes || s.watchDelta != 300*time.Millisecond {
 		t.Errorf("got %+v, %v", s, err)
 	}
-	for _, params := range []string{"", "watch=tracking"} {
+	for _, params := range []string{"", "watching=tracking"} {
 		if s, err := openURL(t, "redis://localhost:1?"+params); err != nil || s.publishes || s.watchDelta != time.Second {
 			t.Errorf("%q: got %+v, %v", params, s, err)
 		}
 	}
 	for params, want := range map[string]string{
-		"watch=polling":    "neither tracking nor publish",
+		"watching=polling": "neither tracking nor publish",
+		"watch=publish":    `unknown parameter "watch"`,
 		"watch_delta=1ms":  "WatchDelta",
 		"watch_delta=fast": "watch_delta",
 	} {

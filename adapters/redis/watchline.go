@@ -177,7 +177,7 @@ func (l *line) track(ctx context.Context, conn *goredis.Conn) error {
 		err = conn.Do(ctx, args...).Err()
 	}
 	if _, refused := errors.AsType[goredis.Error](err); refused && !goredis.IsPermissionError(err) {
-		return fmt.Errorf("%w; the server does not offer tracking, so use WatchPublish (watch=publish)", err)
+		return fmt.Errorf("%w; the server does not offer tracking, so use WatchPublish (watching=publish)", err)
 	}
 	return err
 }

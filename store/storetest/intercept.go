@@ -237,14 +237,8 @@ func (w *interceptor) Abandon(ctx context.Context, key, token string) error {
 	})
 }
 
-func (w *interceptor) Hold(ctx context.Context, key, token string, life time.Duration) error {
+func (w *interceptor) Hold(ctx context.Context, key string, life time.Duration) error {
 	return run(ctx, w, Call{"hold", []string{key}}, func(ctx context.Context) error {
-		return store.Hold(ctx, w.s, key, token, life)
-	})
-}
-
-func (w *interceptor) Release(ctx context.Context, key, token string) error {
-	return run(ctx, w, Call{"release", []string{key}}, func(ctx context.Context) error {
-		return store.Release(ctx, w.s, key, token)
+		return store.Hold(ctx, w.s, key, life)
 	})
 }
