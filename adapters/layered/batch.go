@@ -1,6 +1,7 @@
 package layered
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"maps"
@@ -36,6 +37,9 @@ func (s *Store) GetMany(ctx context.Context, keys []string) (map[string][]byte, 
 	}
 	found, err := s.farMany(ctx, op, missing, s.askMany)
 	for key, a := range found {
+		if a.live == nil {
+			continue
+		}
 		b, failed := a.live.Bytes()
 		if failed != nil {
 			err = store.Errorf(op, key, store.ErrInvalid, "encode: %w", failed)
@@ -60,6 +64,9 @@ func (s *Store) GetManyWithTTL(ctx context.Context, keys []string) (map[string]s
 	}
 	found, err := s.farMany(ctx, op, keys, s.askManyBytes)
 	for key, a := range found {
+		if a.live == nil {
+			continue
+		}
 		b, failed := a.live.Bytes()
 		if failed != nil {
 			err = store.Errorf(op, key, store.ErrInvalid, "encode: %w", failed)
@@ -71,34 +78,72 @@ func (s *Store) GetManyWithTTL(ctx context.Context, keys []string) (map[string]s
 }
 
 // farMany does for a batch, in which each key is named once, what far does for
-// a key. The answers have an entry each, also beside an error.
+// a key. The answers have an entry each, but for misses that are degraded, also
+// beside an error. A key whose Delete cannot be repeated fails alone.
 func (s *Store) farMany(ctx context.Context, op string, keys []string, ask func(ctx context.Context, op string, keys []string) (map[string]reply, error)) (map[string]reply, error) {
 	s.bypassed(uint64(len(keys)))
-	marks := make([]mark, len(keys))
-	for i, key := range keys {
-		marks[i] = s.epochs.mark(key) // first: what happens from here on keeps the answer out
+	marks := make(map[string]mark, len(keys))
+	for _, key := range keys {
+		marks[key] = s.epochs.mark(key) // first: what happens from here on keeps the answer out
+	}
+	keys, hidden, refused := s.believeMany(ctx, keys)
+	var (
+		found map[string]reply
+		err   error
+	)
+	if len(keys) > 0 {
+		found, err = ask(ctx, op, keys)
 	}
 	for _, key := range keys {
-		if err := s.believe(ctx, key); err != nil {
-			return s.awayMany(ctx, keys, nil, s.failed(op, err))
-		}
-	}
-	found, err := ask(ctx, op, keys)
-	for i, key := range keys {
 		a, ok := found[key]
 		switch {
+		case a.degraded:
+			s.counts.add(a.counter())
 		case ok:
 			s.counts.add(farHits)
-			s.settle(marks[i], key, a)
+			s.settle(marks[key], key, a)
 		case err == nil:
 			s.counts.add(misses)
-			s.settle(marks[i], key, reply{})
+			s.settle(marks[key], key, reply{})
 		}
 	}
 	if err != nil {
-		return s.awayMany(ctx, keys, found, s.failed(op, err))
+		found, err = s.awayMany(ctx, keys, found, s.failed(op, err))
 	}
-	return found, nil
+	if refused == nil {
+		return found, err
+	}
+	found, refused = s.awayMany(ctx, hidden, found, s.failed(op, refused))
+	if err == nil || refused == nil {
+		return found, cmp.Or(err, refused)
+	}
+	return found, errors.Join(err, refused)
+}
+
+// believeMany returns for which of the keys L2 can be believed, and the others
+// with an error of one of them. It tries each, but no longer than about the
+// time-out of two calls.
+func (s *Store) believeMany(ctx context.Context, keys []string) (believed, hidden []string, refused error) {
+	if s.deletes.count.Load() == 0 {
+		return keys, nil, nil
+	}
+	began := time.Now()
+	believed = make([]string, 0, len(keys))
+	for _, key := range keys {
+		var err error
+		if refused == nil || time.Since(began) < s.guard.timeout {
+			err = s.believe(ctx, key)
+		} else if s.deletes.has(key) {
+			err = refused
+		}
+		if err == nil {
+			believed = append(believed, key)
+			continue
+		}
+		hidden = append(hidden, key)
+		refused = cmp.Or(refused, err)
+	}
+	return believed, hidden, refused
 }
 
 // askMany reads entries of L2, with their times to live where one call tells
@@ -106,7 +151,7 @@ func (s *Store) farMany(ctx context.Context, op string, keys []string, ask func(
 func (s *Store) askMany(ctx context.Context, op string, keys []string) (map[string]reply, error) {
 	switch {
 	case s.nested != nil:
-		return s.askManyNested(ctx, op, keys)
+		return s.shorten(s.nested.outerMany(ctx, op, keys, true))
 	case s.manyTTL && !s.live:
 		return s.askManyBytes(ctx, op, keys)
 	}
@@ -120,7 +165,11 @@ func (s *Store) askMany(ctx context.Context, op string, keys []string) (map[stri
 	})
 }
 
+// askManyBytes does for a batch what askBytes does for a key.
 func (s *Store) askManyBytes(ctx context.Context, op string, keys []string) (map[string]reply, error) {
+	if s.nested != nil {
+		return s.shorten(s.nested.outerMany(ctx, op, keys, false))
+	}
 	return guarded(ctx, s.guard, op, "", func(ctx context.Context) (map[string]reply, error) {
 		sent := time.Now()
 		entries, err := store.GetManyWithTTL(ctx, s.l2, keys)
@@ -132,21 +181,23 @@ func (s *Store) askManyBytes(ctx context.Context, op string, keys []string) (map
 	})
 }
 
-func (s *Store) askManyNested(ctx context.Context, op string, keys []string) (map[string]reply, error) {
-	return guarded(ctx, s.guard, op, "", func(ctx context.Context) (map[string]reply, error) {
-		found, err := s.nested.outerMany(ctx, op, keys)
-		for key, a := range found {
-			a.life = min(a.life, s.life(store.Forever))
-			found[key] = a
-		}
-		return found, err
-	})
+// shorten bounds how long L1 may keep what a Store below has answered.
+func (s *Store) shorten(found map[string]reply, err error) (map[string]reply, error) {
+	for key, a := range found {
+		a.life = min(a.life, s.life(store.Forever))
+		found[key] = a
+	}
+	return found, err
 }
 
-// outerMany does for a batch what outer does for a key.
-func (s *Store) outerMany(ctx context.Context, op string, keys []string) (map[string]reply, error) {
+// outerMany does for a batch what outer does for a key, or what askBytes does
+// if L1 is not to be asked.
+func (s *Store) outerMany(ctx context.Context, op string, keys []string, askL1 bool) (map[string]reply, error) {
 	if err := s.check(ctx, op, keys...); err != nil {
 		return nil, err
+	}
+	if !askL1 {
+		return s.farMany(ctx, op, keys, s.askManyBytes)
 	}
 	near := make(map[string]reply, len(keys))
 	for _, key := range keys {
@@ -174,7 +225,7 @@ func (s *Store) awayMany(ctx context.Context, keys []string, found map[string]re
 		for _, key := range missing {
 			if l, near := store.GetLive(ctx, s.l1, key); near == nil {
 				s.counts.add(stale)
-				found[key] = reply{live: l, ttl: store.UnknownTTL}
+				found[key] = reply{live: l, ttl: store.UnknownTTL, degraded: true}
 			}
 		}
 		missing = missingKeys(missing, found)
@@ -185,6 +236,9 @@ func (s *Store) awayMany(ctx context.Context, keys []string, found map[string]re
 	err, masked := s.degraded.answer(err)
 	if masked {
 		s.counts.addN(maskedMisses, uint64(len(missing)))
+		for _, key := range missing {
+			found[key] = reply{degraded: true}
+		}
 		return found, nil
 	}
 	return found, err

@@ -122,7 +122,7 @@ func TestWritesShow(t *testing.T) {
 		"DeleteMany":       func(s *layered.Store) error { return s.DeleteMany(ctx, []string{"k"}) },
 		"Clear":            func(s *layered.Store) error { return s.Clear(ctx) },
 		"CompareAndDelete": func(s *layered.Store) error { _, err := s.CompareAndDelete(ctx, "k", []byte("old")); return err },
-		"Hold":             func(s *layered.Store) error { return s.Hold(ctx, "k", "token", time.Hour) },
+		"Hold":             func(s *layered.Store) error { return s.Hold(ctx, "k", time.Hour) },
 	} {
 		for _, o := range []*layered.Options{watchSecond, anHour} {
 			synctest.Test(t, func(t *testing.T) {

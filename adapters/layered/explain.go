@@ -21,6 +21,10 @@ type Explanation struct {
 	L2TTL time.Duration // time left, if InL2; store.Forever and store.UnknownTTL
 	L2Err error         // why L2 does not say
 
+	// L2 is what L2 says if it is itself a *Store, or nil. InL2, L2TTL, L2Err
+	// and Breaker are then those of the last level.
+	L2 *Explanation
+
 	Bypass   string        // why L1 is not asked; empty if it is
 	ProofAge time.Duration // as in Stats
 	Hidden   bool          // a Delete has failed and is repeated before L2 is believed
@@ -28,8 +32,8 @@ type Explanation struct {
 	Breaker  BreakerState
 }
 
-// Explain tells what each layer has under key, and whether L1 may answer. It
-// asks both, and changes neither. It fails only if key or ctx are bad, or the
+// Explain tells what each level has under key, and whether L1 may answer. It
+// asks all, and changes none. It fails only if key or ctx are bad, or the
 // Store is closed.
 func (s *Store) Explain(ctx context.Context, key string) (Explanation, error) {
 	const op = "explain"
@@ -45,22 +49,53 @@ func (s *Store) Explain(ctx context.Context, key string) (Explanation, error) {
 	}
 	ttl, err := s.l1.TTL(ctx, key)
 	x.InL1, x.L1TTL = err == nil, ttl
-	x.L2TTL, err = guarded(ctx, s.guard, op, key, func(ctx context.Context) (time.Duration, error) {
-		return s.l2.TTL(ctx, key)
+	if s.nested != nil {
+		s.explainNested(ctx, &x)
+	} else {
+		s.explainLast(ctx, op, &x)
+	}
+	if x.L2 == nil || !x.L2.answers() {
+		x.Degraded = s.explainDegraded(now, &x)
+	}
+	return x, nil
+}
+
+func (s *Store) explainNested(ctx context.Context, x *Explanation) {
+	l2, err := s.nested.Explain(ctx, x.Key)
+	if err != nil { // closed, for example
+		x.L2Err = err
+		return
+	}
+	x.L2 = &l2
+	x.InL2, x.L2TTL, x.L2Err, x.Breaker = l2.InL2, l2.L2TTL, l2.L2Err, l2.Breaker
+}
+
+func (s *Store) explainLast(ctx context.Context, op string, x *Explanation) {
+	ttl, err := guarded(ctx, s.guard, op, x.Key, func(ctx context.Context) (time.Duration, error) {
+		return s.l2.TTL(ctx, x.Key)
 	})
-	x.InL2 = err == nil
+	x.InL2, x.L2TTL = err == nil, ttl
 	if err != store.ErrNotFound {
 		x.L2Err = err
 	}
 	x.Breaker = s.guard.breaker.snapshot().State
+}
+
+// explainDegraded is Explanation.Degraded.
+func (s *Store) explainDegraded(now time.Time, x *Explanation) string {
 	proven := s.fence.provenAt()
 	switch _, masked := s.degraded.answer(x.L2Err); {
 	case x.InL1 && !x.Hidden && s.degraded.serves(x.L2Err, now, proven):
-		x.Degraded = fmt.Sprintf("L1 answers for %v more (%v)", (s.degraded.stale - now.Sub(proven)).Round(time.Millisecond), s.degraded)
+		return fmt.Sprintf("the near entry is answered for %v more (%v)", (s.degraded.stale - now.Sub(proven)).Round(time.Millisecond), s.degraded)
 	case masked:
-		x.Degraded = fmt.Sprintf("reads answer a miss (%v)", s.degraded)
+		return fmt.Sprintf("reads answer a miss (%v)", s.degraded)
 	}
-	return x, nil
+	return ""
+}
+
+// answers reports whether a read gets an answer, be it a miss.
+func (x *Explanation) answers() bool {
+	return x.L2Err == nil || x.Degraded != "" || x.InL1 && x.Bypass == ""
 }
 
 // WatchErr returns why nothing is proved, if L2 says so, as Redis does where
@@ -84,7 +119,7 @@ func (s *Store) bypass(now time.Time) string {
 	case s.fence.open(now):
 		return ""
 	case s.fence.distrusted() != 0:
-		return "L1 has failed to drop an entry and has to be cleared first"
+		return "it has failed to drop an entry and has to be cleared first"
 	case s.fence.provenAt().IsZero():
 		if err := s.WatchErr(); err != nil {
 			return fmt.Sprintf("nothing has been proved yet (%v)", err)
@@ -94,37 +129,46 @@ func (s *Store) bypass(now time.Time) string {
 	return fmt.Sprintf("the last proof is older than %v", s.fence.delta)
 }
 
-// String explains in one line.
+// String explains in one line. The levels are L1, L2 and so on, the nearest
+// first.
 func (x Explanation) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%.64q: ", x.Key)
+	x.write(&b, 1)
+	return b.String()
+}
+
+// write explains from the given level on.
+func (x *Explanation) write(b *strings.Builder, level int) {
 	switch {
 	case x.Bypass != "":
-		fmt.Fprintf(&b, "L1 is not asked, as %s", x.Bypass)
+		fmt.Fprintf(b, "L%d is not asked, as %s", level, x.Bypass)
 	case x.InL1:
-		b.WriteString("L1 answers")
+		fmt.Fprintf(b, "L%d answers", level)
 	default:
-		b.WriteString("L2 is asked")
+		fmt.Fprintf(b, "L%d is asked", level+1)
 	}
-	fmt.Fprintf(&b, "; L1 %s; L2 ", has(x.InL1, x.L1TTL))
-	if x.L2Err != nil {
-		fmt.Fprintf(&b, "fails: %v", x.L2Err)
-	} else {
-		b.WriteString(has(x.InL2, x.L2TTL))
+	fmt.Fprintf(b, "; L%d %s; ", level, has(x.InL1, x.L1TTL))
+	switch {
+	case x.L2 != nil:
+		x.L2.write(b, level+1)
+	case x.L2Err != nil:
+		fmt.Fprintf(b, "L%d fails: %v", level+1, x.L2Err)
+	default:
+		fmt.Fprintf(b, "L%d %s", level+1, has(x.InL2, x.L2TTL))
 	}
 	if x.Degraded != "" {
-		fmt.Fprintf(&b, ", so %s", x.Degraded)
+		fmt.Fprintf(b, ", so %s", x.Degraded)
 	}
 	if x.ProofAge > 0 {
-		fmt.Fprintf(&b, "; proved %v ago", x.ProofAge.Round(time.Millisecond))
+		fmt.Fprintf(b, "; L%d proved %v ago", level, x.ProofAge.Round(time.Millisecond))
 	}
 	if x.Hidden {
 		b.WriteString("; a Delete has failed and comes first")
 	}
-	if x.Breaker != BreakerClosed {
-		fmt.Fprintf(&b, "; breaker %v", x.Breaker)
+	if x.L2 == nil && x.Breaker != BreakerClosed {
+		fmt.Fprintf(b, "; breaker %v", x.Breaker)
 	}
-	return b.String()
 }
 
 func has(there bool, left time.Duration) string {

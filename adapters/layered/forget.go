@@ -125,8 +125,8 @@ func (d *deletes) settle(ctx context.Context, key string, del func(context.Conte
 		case a == nil:
 			return nil
 		case own:
-			if d.end(key, a, failures, del(ctx)); a.err != nil {
-				return a.err
+			if err := d.repeat(ctx, key, a, failures, del); err != nil {
+				return err
 			}
 			continue // unless another Delete has failed meanwhile, that was it
 		}
@@ -135,7 +135,7 @@ func (d *deletes) settle(ctx context.Context, key string, del func(context.Conte
 		case <-ctx.Done():
 			return &store.Error{Op: "delete", Key: key, Err: ctx.Err()}
 		}
-		if a.err != nil && !isContextError(a.err) {
+		if a.err != nil && a.err != errPanic && !isContextError(a.err) {
 			return a.err
 		}
 	}
@@ -155,6 +155,14 @@ func (d *deletes) begin(key string) (a *attempt, own bool, failures uint64) {
 		f.repeat, own = &attempt{done: make(chan struct{})}, true
 	}
 	return f.repeat, own, f.failures
+}
+
+// repeat makes the repeat a. Those who wait for it are told also if it panics.
+func (d *deletes) repeat(ctx context.Context, key string, a *attempt, failures uint64, del func(context.Context) error) error {
+	err := errPanic // unless del returns
+	defer func() { d.end(key, a, failures, err) }()
+	err = del(ctx)
+	return err
 }
 
 // end tells what has become of a repeat.

@@ -12,6 +12,7 @@ import (
 // guard leads calls to L2: each is bounded in time, whatever L2 makes of its
 // context, and none is made while the breaker is open.
 type guard struct {
+	direct  bool          // do nothing of this, as L2 is a *Store, whose own guard does
 	timeout time.Duration // positive
 	breaker breaker
 	calls   await.Group
@@ -33,17 +34,27 @@ func (g *guard) do(ctx context.Context, op, key string, call func(context.Contex
 // The error of a time-out does not match context.DeadlineExceeded, also if L2
 // made it of the context that it was given: the caller's has not ended.
 //
-// call runs in another goroutine. A panic in it is not the caller's to recover,
-// so what calls the user's functions, such as to encode a value, comes before.
+// call runs in another goroutine, unless the guard is direct. A panic in it, as in a function of the user's
+// that encodes a value, goes on in the caller, and tells nothing of L2.
 func guarded[T any](ctx context.Context, g *guard, op, key string, call func(context.Context) (T, error)) (T, error) {
+	if g.direct {
+		return call(ctx)
+	}
 	var none T
 	pass, err := g.breaker.enter(time.Now())
 	if err != nil {
 		return none, store.Errorf(op, key, store.ErrUnavailable, "%w", err)
 	}
 	limit, cancel := context.WithTimeout(context.Background(), g.timeout)
-	defer cancel()
+	returned := false
+	defer func() {
+		cancel()
+		if !returned {
+			g.breaker.leave(pass)
+		}
+	}()
 	v, err := await.Within(ctx, limit, &g.calls, call)
+	returned = true
 	if err == nil || err == store.ErrNotFound {
 		g.breaker.answered()
 		return v, err

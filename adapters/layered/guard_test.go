@@ -266,3 +266,26 @@ func TestBreakerOpensWithinASecond(t *testing.T) {
 		g.close()
 	})
 }
+
+// It tells nothing of L2, and another call is the next probe.
+func TestBreakerAndAProbeThatPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		g := openBreaker(t)
+		defer g.close()
+		time.Sleep(time.Until(g.breaker.snapshot().Until))
+		func() {
+			defer func() {
+				if v := recover(); v != "broken" {
+					t.Errorf("recovered %v", v)
+				}
+			}()
+			g.do(t.Context(), "set", "k", func(context.Context) error { panic("broken") })
+		}()
+		if s := g.breaker.snapshot(); s.Failed != breakAfter {
+			t.Errorf("%+v", s)
+		}
+		if err := g.do(t.Context(), "get", "k", answer); err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -79,7 +79,13 @@ type Options struct {
 	UnknownTTL time.Duration
 
 	// Timeout bounds each call to L2. 0 is 500 ms. A context with a nearer
-	// deadline ends the call before.
+	// deadline ends the call before. After five failures in a row L2 is not
+	// asked for 100 ms, and then by one call alone, as a probe: each probe that
+	// fails doubles the pause, up to 4 s and a random quarter more, and any
+	// answer ends it.
+	//
+	// Where L2 is itself a *Store, Timeout does nothing: that bounds its own
+	// calls, with its own Timeout, and its L1 answers whatever is beyond.
 	Timeout time.Duration
 
 	// Degraded says what reads do while L2 does not answer. The zero value
@@ -120,8 +126,8 @@ type Store struct {
 	l1At    store.LiveAtStore // L1; nil if it has no such method
 	live    bool              // L2 hands out entries itself
 	manyTTL bool              // L2 is a store.GetManyWithTTLStore
-	nested  *Store
-	maxTTL  time.Duration // of an entry in L1, before jitter; Forever if there is none
+	nested  *Store            // L2, if it is one
+	maxTTL  time.Duration     // of an entry in L1, before jitter; Forever if there is none
 	jitter  float64
 	unknown time.Duration
 	watches bool
@@ -133,6 +139,7 @@ type Store struct {
 	deletes  deletes
 	degraded Degraded
 	watchers watchers
+	hearing  sync.Mutex // held while what L2 tells is applied to L1
 
 	mu       sync.Mutex // held while L1 is repaired
 	repaired time.Time  // when that was last tried
@@ -199,17 +206,18 @@ func New(l1, l2 store.Store, o *Options) (*Store, error) {
 	}
 	s.l1At, _ = l1.(store.LiveAtStore)
 	s.nested, _ = l2.(*Store)
+	s.guard.direct = s.nested != nil
 	if s.jitter == 0 {
 		s.jitter = defaultJitter
 	}
 	s.epochs.init()
-	s.deletes.del = s.remove
+	s.deletes.del = s.removeLater
 	s.fence.init(o.Coherence.d)
 	if s.watches {
 		ctx, cancel := context.WithCancel(context.Background())
 		s.stop = cancel
 		if err := store.Watch(ctx, l2, events{s}); err != nil {
-			cancel()
+			s.Close()
 			return nil, invalid("Coherence: Watch(%v): %w; write layered.Bounded(max) to bound staleness by time alone", o.Coherence.d, err)
 		}
 	} else {
@@ -219,7 +227,7 @@ func New(l1, l2 store.Store, o *Options) (*Store, error) {
 	// What L1 holds may be older than any bound. It is cleared when nothing
 	// but this can be refused any more.
 	if err := store.Clear(context.Background(), l1); err != nil {
-		s.stop()
+		s.Close()
 		return nil, invalid("L1 cannot be cleared: %w", err)
 	}
 	return s, nil
@@ -274,14 +282,20 @@ func (o *Options) problem(l1, l2 store.Store) string {
 }
 
 // Close ends the watching and everything that runs in the background, and
-// waits for it. Every later call is ErrClosed, but a second Close does nothing
-// and returns nil.
+// waits for it, for calls of L2 that were left behind no longer than
+// Options.Timeout. Nothing touches L1 afterwards but methods that were called
+// before. Every later call is ErrClosed, but a second Close does nothing and
+// returns nil.
+//
+// A Watcher may call Close, but not of a Store that was opened by URL: that
+// closes L2 too, which may wait for the Watcher.
 func (s *Store) Close() error {
 	if s.closed.Swap(true) {
 		return nil
 	}
 	s.fence.close()
 	s.stop()
+	s.hear(func() {}) // wait
 	s.watchers.close()
 	s.deletes.close()
 	s.guard.close()

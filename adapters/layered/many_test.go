@@ -5,6 +5,7 @@ import (
 	"errors"
 	"maps"
 	"slices"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -348,4 +349,81 @@ func TestBatchOfClosedLevel(t *testing.T) {
 	if found, err := s.GetMany(t.Context(), []string{"k", "none"}); !errors.Is(err, store.ErrClosed) || string(found["k"]) != "v" {
 		t.Errorf("GetMany = %q, %v; want k, and ErrClosed for the other", found, err)
 	}
+}
+
+// A Delete that L2 keeps refusing hides its own key and no other.
+func TestBatchAndADeleteThatIsRefused(t *testing.T) {
+	for reading, read := range batches {
+		for name, degraded := range map[string]layered.Degraded{"fail": {}, "miss": layered.AnswerMiss()} {
+			t.Run(reading+"/"+name, func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l1, l2 := newMemory(t), newMemory(t)
+					log := storetest.NewRecorder(storetest.Intercept(onlyBytes(l2), func(ctx context.Context, c storetest.Call, next func(context.Context) error) error {
+						if c.Op == "delete" && c.Key() == "bad" {
+							return refuse(ctx, c, next)
+						}
+						return next(ctx)
+					}))
+					s := newLayered(t, l1, log, &layered.Options{Coherence: layered.Bounded(time.Hour), Degraded: degraded})
+					for _, key := range []string{"a", "bad", "b"} {
+						set(t, l2, key, "v", 0)
+					}
+					if err := s.Delete(t.Context(), "bad"); !errors.Is(err, store.ErrUnavailable) {
+						t.Fatal(err)
+					}
+					log.Reset()
+					found, err := read(t.Context(), s, "a", "bad", "b", "none")
+					if !maps.Equal(found, map[string]string{"a": "v", "b": "v"}) {
+						t.Errorf("%s = %q", reading, found)
+					}
+					var e *store.Error
+					switch {
+					case name == "miss" && err != nil:
+						t.Error(err)
+					case name == "fail" && (!errors.As(err, &e) || e.Key != "bad" || !errors.Is(err, store.ErrUnavailable)):
+						t.Errorf("the error is %v, want ErrUnavailable of the key", err)
+					}
+					if got := ops(log.Calls()); !slices.Equal(got, []string{"delete", "getmanywithttl"}) {
+						t.Errorf("L2 was asked %v", got)
+					}
+					if st := s.Stats(); st.L2Hits != 2 || st.Misses != 1 || name == "miss" && st.Masked != 1 {
+						t.Errorf("Stats = %+v", st)
+					}
+					wantGet(t, l1, "a", "v")
+					if _, err := read(t.Context(), s, "bad"); name == "fail" && !errors.Is(err, store.ErrUnavailable) {
+						t.Errorf("of that key alone: %v", err)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Deletes of keys that hang are not waited for one after another.
+func TestBatchAndDeletesThatHang(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l2 := newMemory(t)
+		s := newLayered(t, newMemory(t), storetest.Intercept(onlyBytes(l2), func(ctx context.Context, c storetest.Call, next func(context.Context) error) error {
+			if c.Op == "delete" {
+				l2.Get(ctx, "other")
+				return hang(ctx, c, next)
+			}
+			return next(ctx)
+		}), anHour)
+		keys := []string{"other"}
+		set(t, l2, "other", "v", 0)
+		for _, key := range strings.Split("abcd", "") {
+			keys = append(keys, key)
+			s.Delete(t.Context(), key)
+			wantGet(t, s, "none", "") // the breaker stays closed
+		}
+		start := time.Now()
+		found, err := batches["GetMany"](t.Context(), s, keys...)
+		if !maps.Equal(found, map[string]string{"other": "v"}) || !errors.Is(err, store.ErrUnavailable) {
+			t.Errorf("GetMany = %q, %v", found, err)
+		}
+		if took := time.Since(start); took > time.Second {
+			t.Errorf("it took %v, want no more than the time-out of two calls", took)
+		}
+	})
 }

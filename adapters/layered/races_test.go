@@ -51,7 +51,7 @@ func TestOvertakenReadIsNotKept(t *testing.T) {
 		"DeleteMany":       func(s *layered.Store, l2 *far) { s.DeleteMany(context.Background(), []string{"k"}) },
 		"CompareAndSwap":   func(s *layered.Store, l2 *far) { s.CompareAndSwap(context.Background(), "k", []byte("old"), nil, 0) },
 		"CompareAndDelete": func(s *layered.Store, l2 *far) { s.CompareAndDelete(context.Background(), "k", []byte("old")) },
-		"Hold":             func(s *layered.Store, l2 *far) { s.Hold(context.Background(), "k", "token", time.Hour) },
+		"Hold":             func(s *layered.Store, l2 *far) { s.Hold(context.Background(), "k", time.Hour) },
 		"Clear":            func(s *layered.Store, l2 *far) { s.Clear(context.Background()) },
 	} {
 		t.Run(name, func(t *testing.T) {

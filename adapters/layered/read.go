@@ -16,6 +16,8 @@ type reply struct {
 	sent time.Time     // before L2 was asked
 	ttl  time.Duration // time left in L2, from sent; UnknownTTL and Forever
 	life time.Duration // how long it may be kept in L1, from sent; not at all if not positive
+
+	degraded bool // L2 has not said it: it is what Options.Degraded answers instead
 }
 
 // Get returns a copy of the value's bytes.
@@ -140,10 +142,13 @@ func (s *Store) far(ctx context.Context, op, key string, ask func(ctx context.Co
 	if err == nil {
 		a, err = ask(ctx, op, key)
 	}
-	switch err {
-	case nil:
+	switch {
+	case a.degraded:
+		s.counts.add(a.counter())
+		return a, err
+	case err == nil:
 		s.counts.add(farHits)
-	case store.ErrNotFound:
+	case err == store.ErrNotFound:
 		s.counts.add(misses)
 	default:
 		return s.away(ctx, key, s.failed(op, err))
@@ -157,14 +162,20 @@ func (s *Store) far(ctx context.Context, op, key string, ask func(ctx context.Co
 func (s *Store) ask(ctx context.Context, op, key string) (reply, error) {
 	switch {
 	case s.nested != nil:
-		return guarded(ctx, s.guard, op, key, func(ctx context.Context) (reply, error) { return s.askNested(ctx, key) })
+		return s.askNested(ctx, key)
 	case s.live:
 		return guarded(ctx, s.guard, op, key, func(ctx context.Context) (reply, error) { return s.askLive(ctx, key) })
 	}
 	return s.askBytes(ctx, op, key)
 }
 
+// askBytes asks the last level, which alone knows the time to live.
 func (s *Store) askBytes(ctx context.Context, op, key string) (reply, error) {
+	if s.nested != nil {
+		a, err := s.nested.far(ctx, op, key, s.nested.askBytes)
+		a.life = min(a.life, s.life(store.Forever))
+		return a, err
+	}
 	return guarded(ctx, s.guard, op, key, func(ctx context.Context) (a reply, err error) {
 		a.sent, a.raw = time.Now(), true
 		value, ttl, err := store.GetWithTTL(ctx, s.l2, key)
@@ -247,19 +258,40 @@ func (s *Store) remove(ctx context.Context, key string) error {
 	return s.guard.do(ctx, "delete", key, func(ctx context.Context) error { return s.l2.Delete(ctx, key) })
 }
 
+// removeLater is remove for the background, where nobody can recover a panic.
+func (s *Store) removeLater(ctx context.Context, key string) (err error) {
+	defer func() {
+		if recover() != nil {
+			s.counts.add(farErrors)
+			err = errPanic
+		}
+	}()
+	return s.remove(ctx, key)
+}
+
 // away answers a read that L2 has failed.
 func (s *Store) away(ctx context.Context, key string, err error) (reply, error) {
+	a := reply{ttl: store.UnknownTTL}
 	if s.degraded.serves(err, time.Now(), s.fence.provenAt()) {
 		if l, near := store.GetLive(ctx, s.l1, key); near == nil {
-			s.counts.add(stale)
-			return reply{live: l, ttl: store.UnknownTTL}, nil
+			a.live, a.degraded, err = l, true, nil
 		}
 	}
-	err, masked := s.degraded.answer(err)
-	if masked {
-		s.counts.add(maskedMisses)
+	if err != nil {
+		err, a.degraded = s.degraded.answer(err)
 	}
-	return reply{}, err
+	if a.degraded {
+		s.counts.add(a.counter())
+	}
+	return a, err
+}
+
+// counter is what counts a degraded answer.
+func (a reply) counter() counter {
+	if a.live == nil {
+		return maskedMisses
+	}
+	return stale
 }
 
 // failed counts an error of L2, if it is L2's.

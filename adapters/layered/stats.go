@@ -21,13 +21,16 @@ type Stats struct {
 	Flushes       uint64 // times that L2 has told that anything may have changed
 	Refused       uint64 // answers of L2 that were not put into L1, as they were overtaken
 	L1Errors      uint64 // calls that L1 has failed
-	L2Errors      uint64 // calls that L2 has failed, and those not made as the breaker was open, which Breaker.Refused counts
+	L2Errors      uint64 // calls that L2 has failed, and those not made as the breaker was open, which Breaker.Refused counts; and panics in L2 that nobody was left to recover
 
 	// L1Open tells whether L1 may be served, and ProofAge how long ago the
 	// newest change was made that L1 surely knows of: 0 where L1 needs no
 	// proof, -1 while nothing is proved.
 	L1Open   bool
 	ProofAge time.Duration
+
+	// Where L2 is itself a *Store, it alone has what follows, and tells it
+	// here too; all else, errors among it, is counted by each level for itself.
 
 	Breaker BreakerStats
 
@@ -40,7 +43,8 @@ type Stats struct {
 // Stats returns the counts and the state as they are now.
 func (s *Store) Stats() Stats {
 	now := time.Now()
-	pending, lost := s.deletes.pending()
+	last := s.last()
+	pending, lost := last.deletes.pending()
 	return Stats{
 		L1Hits:         s.counts.sum(nearHits),
 		L2Hits:         s.counts.sum(farHits),
@@ -52,13 +56,22 @@ func (s *Store) Stats() Stats {
 		Flushes:        s.counts.sum(flushes),
 		Refused:        s.counts.sum(refused),
 		L1Errors:       s.counts.sum(nearErrors),
-		L2Errors:       s.counts.sum(farErrors),
+		L2Errors:       s.counts.sum(farErrors) + s.guard.calls.Panics(),
 		L1Open:         s.fence.open(now),
 		ProofAge:       s.proofAge(now),
-		Breaker:        s.guard.breaker.snapshot(),
+		Breaker:        last.guard.breaker.snapshot(),
 		PendingDeletes: pending,
 		LostDeletes:    lost,
 	}
+}
+
+// last is the Store whose L2 is none, which alone needs a breaker and
+// remembers Deletes.
+func (s *Store) last() *Store {
+	for s.nested != nil {
+		s = s.nested
+	}
+	return s
 }
 
 // proofAge is Stats.ProofAge.

@@ -175,15 +175,21 @@ func change[T any](ctx context.Context, s *Store, op string, keys []string, call
 	for _, key := range keys {
 		s.touch(key)
 	}
+	err := errPanic // unless the call returns
+	defer func() {
+		if op == "delete" || op == "deletemany" {
+			s.deleted(keys, err)
+		}
+		for _, key := range keys {
+			s.touch(key)
+		}
+	}()
 	v, err := guarded(ctx, s.guard, op, only, call)
-	if op == "delete" || op == "deletemany" {
-		s.deleted(keys, err)
-	}
-	for _, key := range keys {
-		s.touch(key)
-	}
 	return v, s.failedIf(op, err)
 }
+
+// errPanic stands for a call that has not returned. Its caller gets the panic.
+var errPanic = errors.New("a panic")
 
 // deleted remembers the keys of a Delete that has failed. It comes before the
 // keys are touched, so that a read which begins afterwards knows of it.
@@ -192,7 +198,7 @@ func (s *Store) deleted(keys []string, err error) {
 		s.written(keys...)
 		return
 	}
-	if isInvalid(err) {
+	if isInvalid(err) || s.nested != nil { // which remembers it itself
 		return
 	}
 	for _, key := range keys {

@@ -5,6 +5,7 @@ package await
 
 import (
 	"context"
+	"runtime"
 	"time"
 )
 
@@ -12,6 +13,11 @@ import (
 // goes on in the background and its result is dropped, so it must not write to
 // anything that the caller still uses, nor read what the caller may change. If
 // ctx can never be done, call runs in the caller's goroutine.
+//
+// A panic of call goes on in the caller, who may recover it, and so does
+// runtime.Goexit. If the caller has left by then the Group counts the panic,
+// and that is all: there is nobody to recover it, and a program does not end
+// because of a call that nobody waits for.
 func Do[T any](ctx context.Context, g *Group, call func() (T, error)) (T, error) {
 	if ctx.Done() == nil {
 		return call()
@@ -32,8 +38,7 @@ func Within[T any](ctx, limit context.Context, g *Group, call func(context.Conte
 	var err error
 	select {
 	case <-w.finished:
-		g.put(w)
-		return j.value, j.err
+		return j.result(g, w)
 	case <-ctx.Done():
 		err = ctx.Err()
 	case <-limit.Done():
@@ -41,8 +46,7 @@ func Within[T any](ctx, limit context.Context, g *Group, call func(context.Conte
 	}
 	select {
 	case <-w.finished: // at the same moment
-		g.put(w)
-		return j.value, j.err
+		return j.result(g, w)
 	default:
 	}
 	j.scope.err = err
@@ -55,12 +59,38 @@ func Within[T any](ctx, limit context.Context, g *Group, call func(context.Conte
 // A job is one call, its result, and the context that it gets.
 type job[T any] struct {
 	scope
-	call  func(context.Context) (T, error)
-	value T
-	err   error
+	call     func(context.Context) (T, error)
+	value    T
+	err      error
+	panicked any  // what recover has returned
+	exited   bool // by runtime.Goexit
 }
 
-func (j *job[T]) run() { j.value, j.err = j.call(&j.scope) }
+// run reports whether the call has panicked.
+func (j *job[T]) run() (panicked bool) {
+	j.exited = true
+	defer func() {
+		if j.panicked = recover(); j.panicked != nil {
+			j.exited, panicked = false, true
+		}
+	}()
+	j.value, j.err = j.call(&j.scope)
+	j.exited = false
+	return false
+}
+
+// result ends the call in the caller's goroutine as it has ended in the
+// worker's.
+func (j *job[T]) result(g *Group, w *worker) (T, error) {
+	if j.exited {
+		runtime.Goexit() // as the worker has
+	}
+	g.put(w)
+	if j.panicked != nil {
+		panic(j.panicked)
+	}
+	return j.value, j.err
+}
 
 // scope is the context of one call. It has its own end, by which the caller
 // tells a call that it has been abandoned.

@@ -14,7 +14,15 @@ type Group struct {
 	idle    []*worker
 	workers int // idle or under way
 	closed  bool
+	panics  uint64    // of calls that nobody waited for
 	none    sync.Cond // there are no workers
+}
+
+// Panics returns how many calls have panicked after their caller had left.
+func (g *Group) Panics() uint64 {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.panics
 }
 
 // Wait ends the idle goroutines and returns when no call is under way any
@@ -36,9 +44,9 @@ func (g *Group) Wait() {
 
 // A worker is a goroutine that runs one call after another.
 type worker struct {
-	jobs      chan interface{ run() } // closed to end the worker
-	finished  chan struct{}           // one for each job
-	abandoned chan struct{}           // closed when nobody waits for the job
+	jobs      chan interface{ run() bool } // closed to end the worker
+	finished  chan struct{}                // one for each job
+	abandoned chan struct{}                // closed when nobody waits for the job
 }
 
 func (g *Group) take() *worker {
@@ -51,7 +59,7 @@ func (g *Group) take() *worker {
 	}
 	g.workers++
 	w := &worker{
-		jobs:      make(chan interface{ run() }),
+		jobs:      make(chan interface{ run() bool }),
 		finished:  make(chan struct{}, 1),
 		abandoned: make(chan struct{}),
 	}
@@ -70,13 +78,35 @@ func (g *Group) put(w *worker) {
 }
 
 func (w *worker) loop(g *Group) {
+	panicked := false // the latest call
+	defer func() {
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if panicked && w.left() {
+			g.panics++
+		}
+		if g.workers--; g.workers == 0 {
+			g.none.Broadcast()
+		}
+	}()
 	for j := range w.jobs {
-		j.run()
-		w.finished <- struct{}{}
+		panicked = w.do(j)
 	}
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	if g.workers--; g.workers == 0 {
-		g.none.Broadcast()
+}
+
+// do runs a call and tells the caller, also if the call ends the goroutine.
+func (w *worker) do(j interface{ run() bool }) (panicked bool) {
+	defer func() { w.finished <- struct{}{} }()
+	return j.run()
+}
+
+// left reports whether the caller has left the latest call. It is known for
+// sure once jobs is closed.
+func (w *worker) left() bool {
+	select {
+	case <-w.abandoned:
+		return true
+	default:
+		return false
 	}
 }
