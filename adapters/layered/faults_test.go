@@ -3,6 +3,7 @@ package layered_test
 import (
 	"context"
 	"math/rand/v2"
+	"net"
 	"strings"
 	"syscall"
 	"testing"
@@ -21,6 +22,9 @@ type servers struct {
 	proxy *faultproxy.Proxy    // what the stores take for it
 	admin *goredis.Client      // not through the proxy
 	fleet fleet                // the processes of a stress
+
+	// Instead of redis and proxy: a master with replicas, and its sentinel.
+	group *testservers.SentinelGroup
 }
 
 func startServers(t *testing.T) *servers {
@@ -30,6 +34,49 @@ func startServers(t *testing.T) *servers {
 	s.admin = goredis.NewClient(&goredis.Options{Addr: s.redis.Addr})
 	t.Cleanup(func() { s.admin.Close() })
 	return s
+}
+
+// startSentinel is startServers for a master that may fail over to one of two
+// replicas. A master that has lost both takes no writes, or it would acknowledge
+// some that are lost, which nobody can make good.
+func startSentinel(t *testing.T) *servers {
+	t.Helper()
+	s := &servers{t: t, group: testservers.StartRedisSentinel(t, 2, 500*time.Millisecond)}
+	for _, one := range s.group.Servers {
+		client := goredis.NewClient(&goredis.Options{Addr: one.Addr})
+		if err := client.ConfigSet(t.Context(), "min-replicas-to-write", "1").Err(); err != nil {
+			t.Error(err)
+		}
+		client.Close()
+	}
+	return s
+}
+
+// master returns the master of a group. The sentinel names another one when it
+// tells the clients, which is some time after that was promoted.
+func (s *servers) master() *testservers.Process {
+	s.t.Helper()
+	sentinel := goredis.NewSentinelClient(&goredis.Options{Addr: s.group.Addrs[0]})
+	defer sentinel.Close()
+	m, err := sentinel.Master(context.Background(), s.group.MasterName).Result()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, one := range s.group.Servers {
+		if one.Addr == net.JoinHostPort(m["ip"], m["port"]) {
+			return one
+		}
+	}
+	s.t.Fatal("the sentinel's master is unknown: ", m)
+	return nil
+}
+
+// follows says whether a server is a replica that has all that its master has.
+func follows(addr string) bool {
+	client := goredis.NewClient(&goredis.Options{Addr: addr, ReadTimeout: time.Second, MaxRetries: -1, DialerRetries: 1})
+	defer client.Close()
+	replication := client.InfoMap(context.Background(), "replication").Val()["Replication"]
+	return replication["role"] == "slave" && replication["master_link_status"] == "up"
 }
 
 func (s *servers) tell(command ...any) (answer any) {
@@ -89,10 +136,33 @@ func freezeProcess(s *servers) {
 	c.signal(syscall.SIGCONT)
 }
 
+// killProcess replaces a process of a stress by a new one.
+func killProcess(s *servers) {
+	i := rand.IntN(len(s.fleet))
+	old := s.fleet[i]
+	old.signal(syscall.SIGKILL)
+	s.fleet[i] = startProcess(s.t, old.config)
+	s.fleet[i : i+1].ask("start")
+}
+
 func killServer(s *servers) {
 	s.redis.Kill()
 	time.Sleep(100 * time.Millisecond)
 	s.redis.Restart()
+}
+
+// failOver freezes the master until another one is promoted and the clients have
+// been told, and returns some seconds later, when it follows that. Until then it
+// takes itself for the master. A client that is not told yet takes it for that
+// too, so who reads by it reads what is old: that is not what L1 can mend.
+func failOver(s *servers) {
+	s.t.Helper()
+	old := s.master()
+	old.Pause()
+	eventually(s.t, "another master", func() bool { return s.master() != old })
+	time.Sleep(3 * testDelta) // for a machine that has much else to do
+	old.Resume()
+	eventually(s.t, "the old master follows", func() bool { return follows(old.Addr) })
 }
 
 func flushAll(s *servers) { s.tell("FLUSHALL") }

@@ -18,9 +18,11 @@ import (
 // config is what a process is told at its start.
 type config struct {
 	ID         int
-	Store      string // address of the Redis that is L2, or of a proxy to it
-	Database   string // address
-	Prefix     string // of all keys of the fleet
+	Store      string   // address of the Redis that is L2, or of a proxy to it
+	Sentinels  []string // addresses; who knows the Redis instead
+	Master     string   // its name there
+	Database   string   // address
+	Prefix     string   // of all keys of the fleet
 	Delta      time.Duration
 	WatchDelta time.Duration // of the redis store; 0 is Delta
 	Window     time.Duration // random delays are up to this
@@ -28,6 +30,7 @@ type config struct {
 	Keys       int
 	Readers    int
 	Writers    int
+	Update     bool     // writers use Update, as they may die between their write and the Delete
 	Naive      bool     // two layers as one would write them at first
 	Off        []string // mechanisms that do nothing, see nodeOptions
 }
@@ -40,7 +43,7 @@ type config struct {
 type member struct {
 	config
 
-	failed atomic.Int64 // when the store has failed last, in Unix ns
+	failed atomic.Bool // the store has, since "read" began
 
 	f    *memo.Func[int, int64]
 	db   *goredis.Client
@@ -97,7 +100,7 @@ func (m *member) open() error {
 		Policy:    memo.Policy{TTL: time.Minute},
 		Logger:    slog.New(slog.DiscardHandler),
 		Trace: &memo.Trace{StoreError: func(context.Context, memo.StoreErrorInfo) {
-			m.failed.Store(time.Now().UnixNano())
+			m.failed.Store(true)
 		}},
 	})
 	if err != nil {
@@ -231,11 +234,14 @@ func (m *member) read(i int) {
 	own, newest, at := k.own.Load(), k.read.Load(), time.Now().UnixNano()
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	v, err := m.f.Get(ctx, i)
+	answer, err := m.f.Lookup(ctx, i)
+	v := answer.Value
 	var since time.Duration
 	if err == nil {
 		since = k.outdated(v, at)
-		if m.stored() {
+		// What is not stored may be a version whose Delete is still to come,
+		// while the store has the one before.
+		if answer.TTL > 0 {
 			storeMax(&k.read, v)
 		}
 	}
@@ -262,19 +268,19 @@ func (m *member) read(i int) {
 	}
 }
 
-// stored says whether answers are what the store has, or will have. Where it
-// has failed, they come from the database: a version that is answered before
-// its Delete is followed by an older one, which the store still has.
-func (m *member) stored() bool {
-	return time.Since(time.Unix(0, m.failed.Load())) > 10*m.Window+100*time.Millisecond
-}
-
 func (m *member) write(i int) {
 	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
 	defer cancel()
-	v, err := m.db.Incr(ctx, m.name("version", i)).Result()
-	if err == nil {
+	var v int64
+	commit := func(ctx context.Context) (err error) {
+		v, err = m.db.Incr(ctx, m.name("version", i)).Result()
 		m.pause()
+		return err
+	}
+	var err error
+	if m.Update {
+		err = m.f.Update(ctx, i, commit)
+	} else if err = commit(ctx); err == nil {
 		err = m.f.Delete(ctx, i)
 	}
 	if err == nil {
@@ -294,7 +300,7 @@ func (m *member) write(i int) {
 // readAll lets each reader read each of the keys once.
 func (m *member) readAll(keys []int) report {
 	r := report{Versions: make([]int64, len(keys))}
-	began := time.Now().UnixNano()
+	m.failed.Store(false)
 	var readers sync.WaitGroup
 	for reader := range m.Readers {
 		readers.Go(func() {
@@ -314,7 +320,7 @@ func (m *member) readAll(keys []int) report {
 		})
 	}
 	readers.Wait()
-	if m.failed.Load() >= began {
+	if m.failed.Load() {
 		r.Failed++
 	}
 	return r

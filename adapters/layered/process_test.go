@@ -62,6 +62,7 @@ type command struct {
 // child is a process of a fleet, seen from the parent.
 type child struct {
 	t       *testing.T
+	config  config
 	cmd     *exec.Cmd
 	in      io.WriteCloser
 	answers *json.Decoder
@@ -76,7 +77,7 @@ func startProcess(t *testing.T, m config) *child {
 	if err != nil {
 		t.Fatal(err)
 	}
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$")}
+	c := &child{t: t, config: m, cmd: exec.Command(os.Args[0], "-test.run=^$")}
 	c.cmd.Env = append(os.Environ(), processVar+"="+string(text))
 	c.cmd.Stderr = &c.stderr
 	out, err := c.cmd.StdoutPipe()

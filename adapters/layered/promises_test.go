@@ -101,29 +101,12 @@ func TestG3NeverBackInTime(t *testing.T) {
 // the old master goes on for some seconds as if nothing had happened.
 func TestFailover(t *testing.T) {
 	t.Parallel()
-	g := testservers.StartRedisSentinel(t, 1, 500*time.Millisecond)
-	open := func() goredis.UniversalClient {
-		return goredis.NewFailoverClient(&goredis.FailoverOptions{
-			SentinelAddrs: g.Addrs, MasterName: g.MasterName, PoolSize: 50, ContextTimeoutEnabled: true,
-			DialTimeout: time.Second, ReadTimeout: time.Second, DialerRetries: 1,
-		})
-	}
+	s := startSentinel(t)
 	tr := new(trial)
 	for range 2 {
-		tr.nodes = append(tr.nodes, newNode(t, open(), "p:", fenced))
+		tr.nodes = append(tr.nodes, newNode(t, newFailoverClient(s.group.Addrs, s.group.MasterName), "p:", fenced))
 	}
-	promoted := newClient(g.Servers[1].Addr)
-	defer promoted.Close()
-	seen := tr.run(func() {
-		g.Servers[0].Pause()
-		eventually(t, "a replica is promoted", func() bool {
-			role, _ := promoted.Do(context.Background(), "ROLE").Slice()
-			return len(role) > 0 && role[0] == "master"
-		})
-		g.Servers[0].Resume()
-		time.Sleep(3 * time.Second)
-	})
-	checkAll(t, seen)
+	checkAll(t, tr.run(func() { failOver(s) }))
 }
 
 // G1 to G3 on a cluster, of which a master is cut off, freezes and dies.

@@ -14,7 +14,12 @@ import (
 
 // openStore makes the layered store of a process.
 func (m *member) openStore() (store.Store, error) {
-	client := newClient(m.Store)
+	var client goredis.UniversalClient
+	if m.Master != "" {
+		client = newFailoverClient(m.Sentinels, m.Master)
+	} else {
+		client = newClient(m.Store)
+	}
 	if m.Naive {
 		l2, err := redis.New(client, &redis.Options{Prefix: m.Prefix})
 		if err != nil {
@@ -71,11 +76,11 @@ func delayed(s store.Store, pause func()) store.Store {
 // fail with it.
 type naive struct {
 	l1, l2  store.Store
-	client  *goredis.Client
+	client  goredis.UniversalClient
 	channel string
 }
 
-func newNaive(l1, l2 store.Store, client *goredis.Client, channel string) (*naive, error) {
+func newNaive(l1, l2 store.Store, client goredis.UniversalClient, channel string) (*naive, error) {
 	ctx := context.Background()
 	told := client.Subscribe(ctx, channel)
 	if _, err := told.Receive(ctx); err != nil {

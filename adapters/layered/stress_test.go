@@ -13,7 +13,8 @@ import (
 
 // stress is a run of a fleet against one Redis to which something happens.
 type stress struct {
-	config    // what all processes have in common
+	config         // what all processes have in common
+	Sentinel  bool // L2 is a master that can fail over
 	Processes int
 	Duration  time.Duration
 	Every     time.Duration // between two disturbances
@@ -38,11 +39,18 @@ func (r *result) String() string {
 
 func (st stress) run(t *testing.T) *result {
 	t.Helper()
-	s := startServers(t)
 	database := testservers.StartRedis(t)
 	db := goredis.NewClient(&goredis.Options{Addr: database.Addr})
 	defer db.Close()
-	st.Store, st.Database, st.Prefix = s.proxy.Addr, database.Addr, "s:"
+	st.Database, st.Prefix = database.Addr, "s:"
+	var s *servers
+	if st.Sentinel {
+		s = startSentinel(t)
+		st.Sentinels, st.Master = s.group.Addrs, s.group.MasterName
+	} else {
+		s = startServers(t)
+		st.Store = s.proxy.Addr
+	}
 	var f fleet
 	for id := range st.Processes {
 		st.ID = id
@@ -58,7 +66,9 @@ func (st stress) run(t *testing.T) *result {
 	for _, one := range f.ask("stop") {
 		r.add(&one)
 	}
-	s.proxy.Pass()
+	if s.proxy != nil {
+		s.proxy.Pass()
+	}
 	time.Sleep(2 * st.Delta)
 	r.settled(t, db, &st, f)
 	r.coldKeys(t, db, &st, f)
@@ -155,6 +165,11 @@ var variants = []struct {
 	{"server killed", false, func() stress { return usual(killServer, 2*time.Second) }},
 	{"server frozen", false, func() stress { return usual(freeze, 2*time.Second) }},
 	{"process frozen", true, func() stress { return usual(freezeProcess, time.Second) }},
+	{"process killed", true, func() stress {
+		st := usual(killProcess, 4*time.Second)
+		st.Update = true
+		return st
+	}},
 	{"calm", true, func() stress { return usual(calm, time.Second) }},
 	{"watch silent", true, func() stress { return usual(loseWatch, 700*time.Millisecond) }},
 	{"watch late", true, func() stress { return usual(holdWatch, time.Second) }},
@@ -162,6 +177,11 @@ var variants = []struct {
 	{"FLUSHALL", true, func() stress { return usual(flushAll, 300*time.Millisecond) }},
 	{"all clients cut", true, func() stress { return usual(killClients, 300*time.Millisecond) }},
 	{"entries evicted", true, func() stress { return usual(evict, 100*time.Millisecond) }},
+	{"failover", true, func() stress {
+		st := usual(failOver, 2*time.Second)
+		st.Sentinel = true
+		return st
+	}},
 	{"wide windows", true, func() stress {
 		st := usual(cutWatch, 300*time.Millisecond)
 		st.Processes, st.Window, st.Keys = 6, 20*time.Millisecond, 8

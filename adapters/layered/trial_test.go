@@ -48,6 +48,13 @@ func newClient(addr string) *goredis.Client {
 	})
 }
 
+func newFailoverClient(sentinels []string, master string) *goredis.Client {
+	return goredis.NewFailoverClient(&goredis.FailoverOptions{
+		SentinelAddrs: sentinels, MasterName: master, PoolSize: 50, ContextTimeoutEnabled: true,
+		DialTimeout: time.Second, ReadTimeout: time.Second, DialerRetries: 1,
+	})
+}
+
 // openNode opens a node that uses client.
 func openNode(client goredis.UniversalClient, prefix string, o nodeOptions) (*node, error) {
 	if o.delta == 0 {
