@@ -212,11 +212,8 @@ func (f *Func[K, V]) loaded(v *query, key string, o *outcome[V]) (Result[V], err
 		return f.failure(v, o)
 	}
 	now := v.later()
-	r := f.result(&now, o.entry, SourceLoaded)
+	r := f.ofLoad(&now, o, o.entry, SourceLoaded)
 	r.Value = o.value
-	if o.found {
-		r.Source = v.at.source()
-	}
 	if err := o.storeErr.Load(); err != nil && f.memo.strict {
 		r.Err = &Error{v.op, f.name, key, *err}
 	}
@@ -239,11 +236,7 @@ func (f *Func[K, V]) share(ctx context.Context, v *query, key string, k K, o *ou
 	}
 	f.counters.add(callShared, 1)
 	now := v.later()
-	r := f.result(&now, e, SourceShared)
-	if o.found {
-		r.Source = v.at.source()
-	}
-	return r, nil
+	return f.ofLoad(&now, o, e, SourceShared), nil
 }
 
 // failure is the answer where there is an error to remember instead of a value.
@@ -331,6 +324,18 @@ func (f *Func[K, V]) result(v *query, e *entry[V], source Source) Result[V] {
 	}
 }
 
+// ofLoad is the result of a load, of which e is the caller's copy.
+func (f *Func[K, V]) ofLoad(v *query, o *outcome[V], e *entry[V], source Source) Result[V] {
+	r := f.result(v, e, source)
+	switch {
+	case o.found:
+		r.Source = v.at.source()
+	case !o.stored.Load():
+		r.TTL = 0
+	}
+	return r
+}
+
 // direct calls the function for this caller alone. Nothing is stored.
 func (f *Func[K, V]) direct(ctx context.Context, v *query, key string, k K) (Result[V], error) {
 	f.counters.add(callMissed, 1)
@@ -350,7 +355,7 @@ func (f *Func[K, V]) direct(ctx context.Context, v *query, key string, k K) (Res
 	if err != nil {
 		return f.loadFailed(ctx, v, key, sighting[V]{}, err)
 	}
-	return Result[V]{Value: o.value, Source: SourceLoaded, TTL: store.UnknownTTL}, nil
+	return Result[V]{Value: o.value, Source: SourceLoaded}, nil
 }
 
 // directs counts the loads that nobody is to join.

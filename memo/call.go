@@ -45,7 +45,7 @@ type Source uint8
 
 const (
 	SourceNone     Source = iota // there is no value
-	SourceMemory                 // a store that keeps values in the process
+	SourceMemory                 // a store that keeps values in the process, or has a layer there
 	SourceStore                  // any other store
 	SourceLoaded                 // the function, called for this caller
 	SourceShared                 // the function, called for another caller

@@ -70,9 +70,8 @@
 //     nowhere. Those who had joined get it. Who asks after that joins no such
 //     load, as soon as this process knows: at once in memory, within the
 //     milliseconds in which the message comes where the store tells of changes
-//     (store.WatchStore), and where it does not, or where there was no entry of
-//     which Redis could tell that it is gone, when the lease is renewed, every
-//     second.
+//     (store.WatchStore), and where it does not, when the lease is renewed,
+//     every second.
 //   - [Func.Update] changes what a value is made from, such that no process
 //     keeps the old one, even if this one dies in between.
 //

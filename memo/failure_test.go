@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -260,4 +261,43 @@ func TestTooLargeForTheStore(t *testing.T) {
 			t.Errorf("reported %v", seen.storeErrors[0].Err)
 		}
 	})
+}
+
+// A result says whether it was stored, to who loads and who joins: what is in
+// the store may be older, and be answered next.
+func TestResultThatIsNotStored(t *testing.T) {
+	for op, fails := range map[string]func(storetest.Call) bool{
+		"read":  func(storetest.Call) bool { return true },
+		"write": func(c storetest.Call) bool { return c.Op == "setlive" || c.Op == "fill" },
+		"none":  func(storetest.Call) bool { return false },
+	} {
+		t.Run(op, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				faulty := storetest.Faulty(newMemory(t), func(c storetest.Call) error {
+					if fails(c) {
+						return errors.New("connection refused")
+					}
+					return nil
+				}, nil)
+				f := wrap(t, newMemo(t, faulty, nil), "f", func(_ context.Context, k int) (int, error) {
+					time.Sleep(time.Second)
+					return k, nil
+				}, policy(memo.Policy{TTL: time.Minute}))
+				want := time.Duration(0)
+				if op == "none" {
+					want = time.Minute
+				}
+				var callers sync.WaitGroup
+				for range 2 {
+					callers.Go(func() {
+						r, err := f.Lookup(t.Context(), 7)
+						if r.Value != 7 || r.TTL != want || r.Source != memo.SourceLoaded && r.Source != memo.SourceShared || err != nil {
+							t.Errorf("got %+v, %v, want a TTL of %v", r, err, want)
+						}
+					})
+				}
+				callers.Wait()
+			})
+		})
+	}
 }

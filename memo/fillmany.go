@@ -310,18 +310,18 @@ func (f *Func[K, V]) fillTogether(ctx context.Context, at *site, items []*item[K
 		}
 	}
 	each(leased, func(l leasedOutcome[V]) { f.fillLeased(ctx, l.lease, l.outcome) })
-	if len(sets) > 0 && f.filled(ctx, "setmany", store.SetMany(ctx, at.Store, sets), stored) {
+	if len(sets) > 0 && f.written(ctx, "setmany", store.SetMany(ctx, at.Store, sets), stored) {
 		for _, o := range stored {
-			f.countWritten(at, o.live)
+			f.filled(at, o)
 		}
 	}
 	if len(removes) > 0 {
-		f.filled(ctx, "deletemany", store.DeleteMany(ctx, at.Store, removes), removed)
+		f.written(ctx, "deletemany", store.DeleteMany(ctx, at.Store, removes), removed)
 	}
 }
 
-// filled notes how a write has ended. Of which entries it failed is not known.
-func (f *Func[K, V]) filled(ctx context.Context, op string, err error, outcomes []*outcome[V]) bool {
+// written notes how a write has ended. Of which entries it failed is not known.
+func (f *Func[K, V]) written(ctx context.Context, op string, err error, outcomes []*outcome[V]) bool {
 	if err == nil {
 		return true
 	}

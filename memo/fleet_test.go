@@ -9,9 +9,10 @@ import (
 	"github.com/cairncache/cairn/memo"
 )
 
-// lateness is what a loaded machine may add to the promise that every caller is
-// answered as soon as the load of another process has ended.
-const lateness = 100 * time.Millisecond
+// lateness is within which the last caller is answered after the load of
+// another process has ended, at the median of the rounds. On two cores busy with
+// other things it was 2 to 5 ms; single rounds depend on what else these do.
+const lateness = 25 * time.Millisecond
 
 // However many ask for a key that nobody has, one load serves them all, and
 // soon.
@@ -34,7 +35,11 @@ func TestProcessesLoadOnce(t *testing.T) {
 			slices.Sort(worst)
 			t.Logf("after the load's end: median caller %v (worst round %v), last caller %v (worst round %v)",
 				medians[5], medians[9], worst[5], worst[9])
-			if worst[5] > lateness {
+			most := lateness
+			if raceEnabled {
+				most *= 4
+			}
+			if worst[5] > most {
 				t.Errorf("the last caller was answered %v after the load's end", worst[5])
 			}
 		})
@@ -49,28 +54,29 @@ func TestProcessThatLoadsIsKilled(t *testing.T) {
 			const load = 500 * time.Millisecond
 			children := startProcesses(t, 4, processConfig{URL: url(t), Callers: 50, LoadTime: load})
 			getAtOnce(t, children, 1)
-			owner, began := firstToLoad(t, children)
+			owner := firstToLoad(t, children)
 			time.Sleep(load / 5) // the others wait by now
 			if err := owner.cmd.Process.Signal(os.Kill); err != nil {
 				t.Fatal(err)
 			}
 			owner.killed = true
+			killed := time.Now() // its lease was renewed before, if it was
 			r := collectRound(t, children)
 			if r.loads != 1 || len(r.values) != 1 || len(r.late) != 150 {
 				t.Errorf("%d more loads, %d values and %d answers, want 1, 1 and 150", r.loads, len(r.values), len(r.late))
 			}
 			last := r.late[len(r.late)-1]
-			took := r.loaded.Add(last).Sub(began)
-			t.Logf("all answered after %v: %v after the end of the second load", took, last)
-			if most := memo.LeaseLife + load; took > most+2*time.Second { // a second lease would add more
-				t.Errorf("answered after %v, want at most about %v", took, most)
+			took := r.loaded.Add(last).Sub(killed)
+			t.Logf("all answered %v after the kill: %v after the end of the second load", took, last)
+			if most := memo.LeaseLife + load; took > most+time.Second { // another lease would add more
+				t.Errorf("answered %v after the kill, want at most about %v", took, most)
 			}
 		})
 	}
 }
 
-// firstToLoad returns the process that loads, and when it has begun.
-func firstToLoad(t *testing.T, children []*child) (owner *child, began time.Time) {
+// firstToLoad returns the process that loads.
+func firstToLoad(t *testing.T, children []*child) *child {
 	t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 		for _, c := range children {
@@ -79,11 +85,11 @@ func firstToLoad(t *testing.T, children []*child) (owner *child, began time.Time
 				if h.What != "loading" {
 					t.Fatalf("got %+v", h)
 				}
-				return c, time.Unix(0, h.At)
+				return c
 			default:
 			}
 		}
 	}
 	t.Fatal("nobody loads")
-	return nil, began
+	return nil
 }

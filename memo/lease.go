@@ -22,11 +22,12 @@ const (
 
 	// Who waits for the load of another process asks again when it has waited
 	// longer by one part in pauseParts, and so is late by no more than that
-	// part of the load. With a watch all pauses are the longest: that tells of
-	// values, and not of a load that has brought none.
-	shortestPause = 5 * time.Millisecond
+	// part of the load: after a load of half a second by 10 ms, for which it
+	// has asked some 130 times. With a watch all pauses are the longest: that
+	// tells of values, and not of a load that has brought none.
+	shortestPause = 3 * time.Millisecond
 	longestPause  = 250 * time.Millisecond
-	pauseParts    = 20
+	pauseParts    = 50
 )
 
 // lease is the right of one load to store what it brings for a key; see
@@ -204,7 +205,8 @@ func (f *Func[K, V]) await(ctx context.Context, l *lease, seen uint64, pause tim
 }
 
 // renewed is the query of a load that has waited, and is to belong to the
-// generation that there is when it begins.
+// generation that there is when it begins. If that cannot be read, it stays
+// what it was: at worst what is loaded is stored for a generation that is over.
 func (f *Func[K, V]) renewed(ctx context.Context, v *query) *query {
 	g, err := f.generations.at(ctx, v.at.Store)
 	if err != nil {
@@ -300,7 +302,7 @@ func (f *Func[K, V]) putLeased(ctx context.Context, l *lease, o *outcome[V]) {
 		}
 		f.abandon(l)
 	case filled:
-		f.countWritten(l.at, o.live)
+		f.filled(l.at, o)
 	default:
 		f.flights.Changed(l.key)
 		f.counters.add(loadVoided, 1)

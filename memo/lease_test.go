@@ -135,7 +135,7 @@ func TestFleetLoadsOnce(t *testing.T) {
 		f.wantLoads(t, 1)
 		most := int64(25)
 		if !f.watched() {
-			most = 110
+			most = 240
 		}
 		if f.fake != nil && f.fake.asked.Load() > most {
 			t.Errorf("asked for leases %d times", f.fake.asked.Load())
@@ -153,7 +153,7 @@ func (f *fleet) pauseAfter(waited time.Duration) time.Duration {
 	if f.watched() {
 		return 0
 	}
-	return min(max(waited/20, 5*time.Millisecond), 250*time.Millisecond)
+	return min(max(waited/50, 3*time.Millisecond), 250*time.Millisecond)
 }
 
 // Without a watch, who waits is late by a part of the load.

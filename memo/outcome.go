@@ -21,6 +21,7 @@ type outcome[V any] struct {
 	ttl     time.Duration
 	tagSeq  uint64 // before the load
 
+	stored   atomic.Bool           // the fill has stored it
 	storeErr atomic.Pointer[error] // of the fill
 }
 
@@ -138,16 +139,16 @@ func (f *Func[K, V]) fill(ctx context.Context, v *query, key string, o *outcome[
 			f.reportStore(ctx, "delete", err)
 		}
 	case o.keep && o.live != nil:
-		err = f.put(ctx, v.at, key, o.live, o.ttl)
+		err = f.put(ctx, v.at, key, o)
 	}
 	if err != nil {
 		o.storeErr.Store(&err)
 	}
 }
 
-// put stores an entry. An error is that of the store, and reported.
-func (f *Func[K, V]) put(ctx context.Context, at *site, key string, live *store.Live, ttl time.Duration) error {
-	err := store.SetLive(ctx, at.Store, key, live, ttl)
+// put stores what was loaded. An error is that of the store, and reported.
+func (f *Func[K, V]) put(ctx context.Context, at *site, key string, o *outcome[V]) error {
+	err := store.SetLive(ctx, at.Store, key, o.live, o.ttl)
 	if e := (*encodeError)(nil); errors.As(err, &e) {
 		f.reportEncode(ctx, e)
 		return nil // the store has not failed
@@ -156,6 +157,12 @@ func (f *Func[K, V]) put(ctx context.Context, at *site, key string, live *store.
 		f.reportStore(ctx, "set", err)
 		return err
 	}
-	f.countWritten(at, live)
+	f.filled(at, o)
 	return nil
+}
+
+// filled tells that the store has taken what was loaded.
+func (f *Func[K, V]) filled(at *site, o *outcome[V]) {
+	o.stored.Store(true)
+	f.countWritten(at, o.live)
 }

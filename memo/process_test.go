@@ -10,6 +10,7 @@ import (
 	"os/exec"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -34,8 +35,8 @@ type processConfig struct {
 // happening is what a process tells. Times are in Unix ns: the processes share
 // the clock of the machine.
 type happening struct {
-	What        string  // "ready", "loading", "loaded" and "answered"
-	At          int64   // of the two of a load
+	What        string  // "ready", "loading" and "answered"
+	Loaded      int64   // when the load here has ended, 0 if there was none
 	Times       []int64 // when each caller was answered
 	Values      []int64 // the different answers: the ID of who has loaded
 	Errors      []string
@@ -73,6 +74,8 @@ type process struct {
 	f   *memo.Func[int, int64]
 	mu  sync.Mutex
 	out *json.Encoder
+
+	loaded atomic.Int64 // as in happening
 }
 
 func (p *process) tell(h happening) {
@@ -94,9 +97,9 @@ func (p *process) open() error {
 		if key == 0 {
 			return 0, nil
 		}
-		p.tell(happening{What: "loading", At: time.Now().UnixNano()})
+		p.tell(happening{What: "loading"})
 		time.Sleep(p.LoadTime)
-		p.tell(happening{What: "loaded", At: time.Now().UnixNano()})
+		p.loaded.Store(time.Now().UnixNano()) // told later, as it takes time
 		return int64(p.ID), nil
 	}, nil)
 	if err != nil {
@@ -128,6 +131,7 @@ func (p *process) getAll(key int, at int64) happening {
 		})
 	}
 	callers.Wait()
+	h.Loaded = p.loaded.Swap(0)
 	h.StoreErrors = p.f.Stats().StoreErrors
 	return h
 }
@@ -243,13 +247,12 @@ func collectRound(t *testing.T, children []*child) (r round) {
 	for i, c := range children {
 		for !c.killed {
 			h := c.next(t)
-			switch h.What {
-			case "loading":
+			if h.What == "loading" {
 				r.loads++
 				continue
-			case "loaded":
-				r.loaded = latest(r.loaded, time.Unix(0, h.At))
-				continue
+			}
+			if h.Loaded != 0 {
+				r.loaded = latest(r.loaded, time.Unix(0, h.Loaded))
 			}
 			if len(h.Errors) > 0 {
 				t.Errorf("process %d: %d callers failed: %v", i+1, len(h.Errors), h.Errors[0])

@@ -301,13 +301,13 @@ func TestCallNoStore(t *testing.T) {
 		var o origin
 		f := wrap(t, newMemo(t, s, nil), "f", o.load, policy(memo.Policy{TTL: time.Minute}))
 		noStore := memo.Call{NoStore: true}
-		wantLookup(t, f, seen{1, memo.SourceLoaded, 0, time.Minute, nil}, noStore)
+		wantLookup(t, f, seen{1, memo.SourceLoaded, 0, 0, nil}, noStore)
 		if has, err := f.Has(t.Context(), 7); has || err != nil {
 			t.Errorf("Has: %v, %v", has, err)
 		}
 		wantLookup(t, f, seen{2, memo.SourceLoaded, 0, time.Minute, nil})
 		wantLookup(t, f, seen{2, sourceOf(s), 0, time.Minute, nil}, noStore)
-		wantLookup(t, f, seen{3, memo.SourceLoaded, 0, time.Minute, nil}, memo.Call{NoStore: true, Refresh: true})
+		wantLookup(t, f, seen{3, memo.SourceLoaded, 0, 0, nil}, memo.Call{NoStore: true, Refresh: true})
 		wantLookup(t, f, seen{2, sourceOf(s), 0, time.Minute, nil}) // as it was
 
 		// It is the load of who begins it.

@@ -1,271 +1,21 @@
 package memo_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"log/slog"
 	"reflect"
 	"strings"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
-	"github.com/cairncache/cairn/adapters/memory"
 	"github.com/cairncache/cairn/memo"
 	"github.com/cairncache/cairn/memo/compress"
 	"github.com/cairncache/cairn/store"
 	"github.com/cairncache/cairn/store/storetest"
 )
-
-// swapStore is a liveStore that can compare and swap.
-type swapStore struct {
-	*liveStore
-	swap *sync.Mutex
-}
-
-func newSwapStore() swapStore { return swapStore{newLiveStore(), new(sync.Mutex)} }
-
-func (s swapStore) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) (bool, error) {
-	if err := store.CheckTTL("compareandswap", key, ttl); err != nil {
-		return false, err
-	}
-	s.swap.Lock()
-	defer s.swap.Unlock()
-	b, err := s.Get(ctx, key)
-	if err != nil || !bytes.Equal(b, old) {
-		if errors.Is(err, store.ErrNotFound) {
-			err = nil
-		}
-		return false, err
-	}
-	return true, s.liveStore.Set(ctx, key, new, ttl)
-}
-
-func (s swapStore) SetLive(ctx context.Context, key string, l *store.Live, ttl time.Duration) error {
-	s.swap.Lock()
-	defer s.swap.Unlock()
-	return s.liveStore.SetLive(ctx, key, l, ttl)
-}
-
-func (s swapStore) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	s.swap.Lock()
-	defer s.swap.Unlock()
-	return s.liveStore.Set(ctx, key, value, ttl)
-}
-
-// onRewritable is onExactAndLongStores, and the same over a store that can
-// compare and swap, with live values and without.
-func onRewritable(t *testing.T, test func(t *testing.T, s store.Store)) {
-	t.Helper()
-	onExactAndLongStores(t, test)
-	t.Run("swap", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { test(t, newSwapStore()) })
-	})
-	t.Run("memory", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) {
-			s, err := memory.New(nil)
-			must(t, err)
-			test(t, s)
-			must(t, s.Close())
-		})
-	})
-	t.Run("swap bytes", func(t *testing.T) {
-		synctest.Test(t, func(t *testing.T) { test(t, bytesWithSwap{s: newSwapStore()}) })
-	})
-}
-
-// bytesWithSwap hides that a swapStore keeps live values.
-type bytesWithSwap struct{ s swapStore }
-
-func (b bytesWithSwap) Get(ctx context.Context, key string) ([]byte, error) { return b.s.Get(ctx, key) }
-
-func (b bytesWithSwap) Set(ctx context.Context, key string, value []byte, ttl time.Duration) error {
-	return b.s.Set(ctx, key, value, ttl)
-}
-
-func (b bytesWithSwap) Delete(ctx context.Context, key string) error { return b.s.Delete(ctx, key) }
-
-func (b bytesWithSwap) TTL(ctx context.Context, key string) (time.Duration, error) {
-	return b.s.TTL(ctx, key)
-}
-
-func (b bytesWithSwap) CompareAndSwap(ctx context.Context, key string, old, new []byte, ttl time.Duration) (bool, error) {
-	return b.s.CompareAndSwap(ctx, key, old, new, ttl)
-}
-
-func must(t *testing.T, err error) {
-	t.Helper()
-	if err != nil {
-		t.Error(err)
-	}
-}
-
-// isLong tells the stores that keep entries for longer than they are asked to.
-func isLong(t *testing.T) bool { return strings.Contains(t.Name(), "long") }
-
-func wantTTL(t *testing.T, f *memo.Func[int, int], want time.Duration) {
-	t.Helper()
-	if isLong(t) {
-		return
-	}
-	if ttl, err := f.TTL(t.Context(), 7); ttl != want || err != nil {
-		t.Errorf("TTL: %v, %v; want %v", ttl, err, want)
-	}
-}
-
-func wantGone(t *testing.T, f *memo.Func[int, int]) {
-	t.Helper()
-	if has, err := f.Has(t.Context(), 7); has || err != nil {
-		t.Errorf("Has: %v, %v", has, err)
-	}
-	if _, err := f.TTL(t.Context(), 7); err != store.ErrNotFound {
-		t.Errorf("TTL: %v", err)
-	}
-	if err := f.Touch(t.Context(), 7); err != store.ErrNotFound {
-		t.Errorf("Touch: %v", err)
-	}
-	if err := f.TouchAt(t.Context(), 7, time.Now().Add(time.Hour)); err != store.ErrNotFound {
-		t.Errorf("TouchAt: %v", err)
-	}
-	must(t, f.Expire(t.Context(), 7))
-}
-
-func TestExpire(t *testing.T) {
-	onRewritable(t, func(t *testing.T, s store.Store) {
-		var o origin
-		f := wrap(t, newMemo(t, s, nil), "f", o.load, policy(memo.Policy{TTL: time.Hour, Stale: 10 * time.Minute}))
-		wantGone(t, f)
-		get(t, f, 7)
-		time.Sleep(time.Minute)
-		must(t, f.Expire(t.Context(), 7))
-		meta, err := f.Meta(t.Context(), 7)
-		if err != nil || !meta.FreshUntil.Equal(time.Now()) || meta.StaleUntil.Sub(meta.FreshUntil) != 10*time.Minute || time.Since(meta.Created) != time.Minute {
-			t.Errorf("Meta: %+v, %v", meta, err)
-		}
-		wantTTL(t, f, 10*time.Minute)
-		o.takes(time.Second)
-		for range 100 {
-			wantLookup(t, f, seen{1, memo.SourceStale, time.Minute, 0, nil})
-		}
-		o.want(t, 2)
-		time.Sleep(time.Second)
-		synctest.Wait()
-		wantLookup(t, f, seen{2, sourceOf(s), 0, time.Hour, nil})
-
-		o.takes(0)
-		o.fails(errOrigin)
-		must(t, f.Expire(t.Context(), 7))
-		wantLookup(t, f, seen{2, memo.SourceStale, 0, 0, nil})
-		time.Sleep(time.Minute)
-		must(t, f.Expire(t.Context(), 7)) // again, which prolongs nothing
-		wantTTL(t, f, 9*time.Minute)
-		time.Sleep(9*time.Minute - 1)
-		if r, err := f.Lookup(t.Context(), 7); r.Value != 2 || r.Source != memo.SourceStale || err != nil {
-			t.Errorf("got %+v, %v", r, err)
-		}
-		time.Sleep(time.Nanosecond)
-		wantLookup(t, f, seen{err: errOrigin})
-		wantGone(t, f)
-	})
-}
-
-func TestExpireWithoutStale(t *testing.T) {
-	for _, p := range []memo.Policy{{}, {TTL: time.Hour}, {TTL: memo.Off}} {
-		onRewritable(t, func(t *testing.T, s store.Store) {
-			var o origin
-			f := wrap(t, newMemo(t, s, nil), "f", o.load, policy(p))
-			get(t, f, 7)
-			must(t, f.Expire(t.Context(), 7))
-			wantGone(t, f)
-			if _, err := s.Get(t.Context(), theKeyOf(t, f, 7)); err != store.ErrNotFound {
-				t.Errorf("the entry is still there: %v", err)
-			}
-			get(t, f, 7)
-			o.want(t, 2)
-		})
-	}
-}
-
-func TestExpireWithoutEnd(t *testing.T) {
-	for _, stale := range []time.Duration{time.Minute, store.Forever} {
-		onRewritable(t, func(t *testing.T, s store.Store) {
-			var o origin
-			f := wrap(t, newMemo(t, s, nil), "f", o.load, policy(memo.Policy{TTL: memo.Off, Stale: stale, Retry: memo.Off}))
-			get(t, f, 7)
-			o.fails(errOrigin)
-			time.Sleep(1000 * time.Hour)
-			must(t, f.Expire(t.Context(), 7))
-			wantTTL(t, f, stale)
-			time.Sleep(time.Minute - 1)
-			wantLookup(t, f, seen{1, memo.SourceStale, 1000*time.Hour + time.Minute - 1, 0, nil})
-			time.Sleep(time.Nanosecond)
-			if stale == store.Forever {
-				time.Sleep(1000 * time.Hour)
-				get(t, f, 7)
-				return
-			}
-			wantLookup(t, f, seen{err: errOrigin})
-		})
-	}
-}
-
-// A function that says itself how long a value is stale is believed, before
-// Expire and after.
-func TestExpireAfterSetStale(t *testing.T) {
-	for _, stale := range []time.Duration{0, time.Minute, store.Forever} {
-		for _, policyStale := range []time.Duration{0, 3 * time.Minute} {
-			onRewritable(t, func(t *testing.T, s store.Store) {
-				var o origin
-				f := wrap(t, newMemo(t, s, nil), "f", func(ctx context.Context, k int) (int, error) {
-					memo.SetStale(ctx, stale)
-					return o.load(ctx, k)
-				}, policy(memo.Policy{TTL: time.Hour, Stale: policyStale, Retry: memo.Off}))
-				get(t, f, 7)
-				o.fails(errOrigin)
-				time.Sleep(time.Second)
-				must(t, f.Expire(t.Context(), 7))
-				if stale == 0 {
-					wantLookup(t, f, seen{err: errOrigin})
-					return
-				}
-				wantTTL(t, f, stale)
-				time.Sleep(time.Minute - 1)
-				if v := get(t, f, 7); v != 1 {
-					t.Errorf("got %d", v)
-				}
-				time.Sleep(time.Nanosecond)
-				if stale == time.Minute {
-					wantLookup(t, f, seen{err: errOrigin})
-					return
-				}
-				time.Sleep(1000 * time.Hour)
-				if v := get(t, f, 7); v != 1 {
-					t.Errorf("got %d", v)
-				}
-			})
-		}
-	}
-}
-
-// A load that was under way may have seen what was before.
-func TestExpireDuringLoad(t *testing.T) {
-	onRewritable(t, func(t *testing.T, s store.Store) {
-		var o origin
-		f := wrap(t, newMemo(t, s, nil), "f", o.load, policy(memo.Policy{TTL: time.Hour, Stale: time.Hour}))
-		get(t, f, 7)
-		o.takes(10 * time.Second)
-		first := ask2(t, f, memo.Call{Refresh: true})
-		must(t, f.Expire(t.Context(), 7))
-		wantLookup(t, f, seen{1, memo.SourceStale, 0, 0, nil})
-		o.want(t, 3)
-		wantAnswer(t, "first", first, 2, 10*time.Second)
-		synctest.Wait()
-		wantLookup(t, f, seen{3, sourceOf(s), 0, time.Hour, nil})
-	})
-}
 
 func TestTouch(t *testing.T) {
 	for _, stale := range []time.Duration{0, time.Hour} {
@@ -549,16 +299,6 @@ func TestMethodsWithoutTTL(t *testing.T) {
 			wantGone(t, f)
 		}
 	})
-}
-
-// A store that cannot tell how long it keeps entries.
-type vagueStore struct{ *liveStore }
-
-func (s vagueStore) TTL(ctx context.Context, key string) (time.Duration, error) {
-	if _, err := s.liveStore.TTL(ctx, key); err != nil {
-		return 0, err
-	}
-	return store.UnknownTTL, nil
 }
 
 func TestMethodsOverVagueStore(t *testing.T) {

@@ -17,8 +17,8 @@ import (
 // that was taken while calls were under way.
 type Stats struct {
 	// Calls that were answered from what is remembered. Each counts in one of
-	// these four.
-	MemoryHits   uint64 // fresh values from a store that keeps them in the process (store.LiveStore)
+	// these four. Which layer of a store answered is counted by package layered.
+	MemoryHits   uint64 // fresh values from a store that keeps them in the process (store.LiveStore), or has a layer there
 	StoreHits    uint64 // fresh values from any other store
 	StaleHits    uint64 // values of any store whose ttl had passed
 	NegativeHits uint64 // remembered errors, among them that there is no such thing
@@ -26,7 +26,7 @@ type Stats struct {
 	// Calls that were not. One that ended before there was an outcome, as its
 	// context did, is in neither.
 	Shared uint64 // got the outcome of a load that another call had begun
-	Misses uint64 // began a load and waited for it, or called the function without the cache
+	Misses uint64 // began a load and waited for it, also if that found what another process had stored, or called the function without the cache
 
 	// Loads that have ended, in the foreground or not. Each counts in one of
 	// these three. A call of FillMany is one load.
@@ -45,7 +45,8 @@ type Stats struct {
 	HookPanics   uint64 // calls of hooks that panicked
 
 	// What was exchanged with stores outside the process, in bytes of values
-	// and what is stored with them.
+	// and what is stored with them. Of a store with a layer in the process,
+	// nothing is counted.
 	BytesRead    uint64
 	BytesWritten uint64
 }
