@@ -2,17 +2,21 @@
 # library inherits their requirements.
 TOOL := go tool -modfile=tools.mod
 
+# Tests that run in parallel mostly wait, for servers and for ttls, so that more
+# of them than two processors may run at once. Many more would starve each other.
+PARALLEL ?= 4
+
 # Everything, as CI runs it: the servers are installed if they are missing, and
-# a test that cannot reach one fails.
+# a test that cannot reach one fails. What lint has vetted is not vetted again.
 .PHONY: test
 test: servers lint
-	CAIRN_TEST_SERVERS=required go test -race ./...
+	CAIRN_TEST_SERVERS=required go test -race -vet=off -parallel $(PARALLEL) ./...
 	go test -run Allocations ./memo # which the race detector would distort
 
 # The same tests with the servers that are there.
 .PHONY: race
 race:
-	go test -race ./...
+	go test -race -parallel $(PARALLEL) ./...
 
 .PHONY: lint
 lint:

@@ -71,8 +71,12 @@ func TestConformanceOverCluster(t *testing.T) {
 // has levels of its own.
 func TestConformanceOfThreeLevels(t *testing.T) {
 	t.Parallel()
-	client := newClient(testservers.Redis(t).Addr)
+	client := newClient(testservers.StartRedis(t).Addr)
 	t.Cleanup(func() { client.Close() })
+	skip := skipOverRedis("Watch")
+	for _, id := range []string{"Reopen/SeesWrites", "Reopen/SeesDeletes", "Reopen/SeesClear"} {
+		skip[id] = "what another process writes shows when Redis has told of it, within Watch's bound; TestConformanceOfTwo has it where telling takes no time"
+	}
 	open := func(t *testing.T, prefix string) store.Store {
 		inner := overRedis(t, client, prefix, coherences["Watch"])
 		outer := newLayered(t, newMemory(t), inner, &layered.Options{Coherence: coherences["Watch"], Timeout: patience})
@@ -80,7 +84,7 @@ func TestConformanceOfThreeLevels(t *testing.T) {
 	}
 	conformance.Run(t, func(t *testing.T) store.Store { return open(t, unique()) }, &conformance.Options{
 		TTLStep: 2 * time.Millisecond,
-		Skip:    skipOverRedis("Watch"),
+		Skip:    skip,
 		Want:    wanted(coherences["Watch"]),
 		Reopen:  func(t *testing.T, s store.Store) store.Store { return open(t, s.(*prefixed).prefix) },
 	})
