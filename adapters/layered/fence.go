@@ -36,10 +36,9 @@ func (f *fence) init(delta time.Duration) {
 }
 
 // open costs one atomic load and no lock.
-func (f *fence) open(now time.Time) bool { return int64(now.Sub(f.start)) <= f.until.Load() }
+func (f *fence) open(now time.Time) bool { return f.openAfter(now.Sub(f.start)) }
 
-// now is time.Now without the wall clock, whose reading costs as much again.
-func (f *fence) now() time.Time { return f.start.Add(time.Since(f.start)) }
+func (f *fence) openAfter(since time.Duration) bool { return int64(since) <= f.until.Load() }
 
 // prove tells that all changes before sent have been told.
 func (f *fence) prove(sent time.Time) {

@@ -23,7 +23,7 @@ type reply struct {
 // Get returns a copy of the value's bytes.
 func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 	const op = "get"
-	if s.fence.open(s.fence.now()) {
+	if s.fence.openAfter(time.Since(s.fence.start)) {
 		value, err := s.l1.Get(ctx, key)
 		if err == nil {
 			s.counts.add(nearHits)
@@ -45,8 +45,12 @@ func (s *Store) Get(ctx context.Context, key string) ([]byte, error) {
 // GetLive returns the entry of L1, without an allocation, or else that of L2,
 // which L1 shares from then on: it is decoded once.
 func (s *Store) GetLive(ctx context.Context, key string) (*store.Live, error) {
-	if l, ok := s.near(ctx, key, s.fence.now()); ok {
-		return l, nil
+	if since := time.Since(s.fence.start); s.fence.openAfter(since) {
+		// start.Add(since) is now without the wall clock, whose reading costs as
+		// much again.
+		if l, ok := s.nearLive(ctx, key, s.fence.start.Add(since)); ok {
+			return l, nil
+		}
 	}
 	a, err := s.far(ctx, "getlive", key, s.ask)
 	return a.live, err
@@ -103,23 +107,25 @@ func (s *Store) near(ctx context.Context, key string, now time.Time) (*store.Liv
 	if !s.fence.open(now) {
 		return nil, false
 	}
-	l, err := s.nearLive(ctx, key, now)
+	return s.nearLive(ctx, key, now)
+}
+
+// nearLive is near behind the fence.
+func (s *Store) nearLive(ctx context.Context, key string, now time.Time) (*store.Live, bool) {
+	err := errors.ErrUnsupported
+	var l *store.Live
+	if s.l1At != nil {
+		l, err = s.l1At.GetLiveAt(ctx, key, now)
+	}
+	if err != nil && err != store.ErrNotFound {
+		l, err = store.GetLiveAt(ctx, s.l1, key, now)
+	}
 	if err != nil {
 		s.nearFailed(ctx, err)
 		return nil, false
 	}
 	s.counts.add(nearHits)
 	return l, true
-}
-
-func (s *Store) nearLive(ctx context.Context, key string, now time.Time) (*store.Live, error) {
-	if s.l1At != nil {
-		l, err := s.l1At.GetLiveAt(ctx, key, now)
-		if err == nil || err == store.ErrNotFound {
-			return l, err
-		}
-	}
-	return store.GetLiveAt(ctx, s.l1, key, now)
 }
 
 // nearFailed counts what is L1's fault.
