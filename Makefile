@@ -11,7 +11,7 @@ PARALLEL ?= 4
 .PHONY: test
 test: servers lint
 	CAIRN_TEST_SERVERS=required go test -race -vet=off -parallel $(PARALLEL) ./...
-	go test -run Allocations ./memo # which the race detector would distort
+	go test -run Allocations . # which the race detector would distort
 
 # The same tests with the servers that are there.
 .PHONY: race

@@ -162,18 +162,3 @@ func BenchmarkDecode(b *testing.B) {
 		}
 	}
 }
-
-func TestAllocations(t *testing.T) {
-	if raceEnabled {
-		t.Skip("the race detector allocates")
-	}
-	shared := newBalances(t, true)
-	ctx := t.Context()
-	if n := testing.AllocsPerRun(1000, func() {
-		if _, err := shared.Get(ctx, accounts[7]); err != nil {
-			t.Fatal(err)
-		}
-	}); n > 1 {
-		t.Errorf("a shared hit makes %v allocations, want at most 1, the key", n)
-	}
-}

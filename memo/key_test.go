@@ -7,7 +7,6 @@ import (
 	"math"
 	"os"
 	"os/exec"
-	"runtime/debug"
 	"strings"
 	"sync"
 	"testing"
@@ -265,42 +264,4 @@ func (p panicKey) CacheKey() string {
 		panic(errPanicKey)
 	}
 	return ""
-}
-
-func TestKeyAllocations(t *testing.T) {
-	if raceEnabled() {
-		t.Skip("the race detector makes pools forget")
-	}
-	atMostOne(t, "string", "alice@example.com")
-	atMostOne(t, "escaped string", "alice smith")
-	atMostOne(t, "int64", int64(math.MinInt64))
-	atMostOne(t, "named int", time.Hour)
-	atMostOne(t, "float", 1.5)
-	atMostOne(t, "two arguments", Args2[int64, string]{42, "EUR"})
-	atMostOne(t, "three arguments", Args3[keyName, bool, []string]{"x", true, []string{"a"}})
-	atMostOne(t, "struct", keyOrder{42, "EUR", true, time.Now(), 100})
-	atMostOne(t, "unexported fields", keyQuery{Text: "x", filter: &keyQuery{}})
-	atMostOne(t, "map", map[string]int{"a": 1, "b": 2})
-	atMostOne[any](t, "any", "alice")
-}
-
-func atMostOne[K any](t *testing.T, what string, k K) {
-	t.Helper()
-	e, err := newKeyEncoder[K]("app", "user", "v1")
-	if err != nil {
-		t.Fatal(err)
-	}
-	if n := testing.AllocsPerRun(200, func() { _, _ = e.key(k) }); n > 1 {
-		t.Errorf("%s: %v allocations", what, n)
-	}
-}
-
-func raceEnabled() bool {
-	info, _ := debug.ReadBuildInfo()
-	for _, s := range info.Settings {
-		if s.Key == "-race" {
-			return s.Value == "true"
-		}
-	}
-	return false
 }
