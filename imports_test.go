@@ -27,6 +27,7 @@ var rules = []rule{
 	{"store", nil, "everyone imports the contract, so it costs nothing"},
 	{"store/storetest", []string{"store"}, "fakes for every user's tests bring nothing along"},
 	{"conformance", []string{"store", "testing*"}, "an adapter's author gets the suite and no other dependency"},
+	{"lock", []string{"store"}, "a lock costs the standard library alone, whichever store holds it"},
 	{"memo", []string{"store", "internal/flight"}, "a memoized function costs the standard library alone, whichever backend is chosen"},
 	{"memo/compress", []string{"memo", "github.com/klauspost/compress/zstd", "github.com/klauspost/compress/s2"}, "only who compresses gets the library that does it"},
 	{"internal/flight", nil, "the concurrency core can be read and tested by itself"},
@@ -78,9 +79,9 @@ func TestImports(t *testing.T) {
 
 // What a user's binary gets from the packages that everyone imports.
 func TestDependencies(t *testing.T) {
-	for _, p := range list(t, "-deps", "./store", "./store/storetest", "./memo", "./conformance") {
+	for _, p := range list(t, "-deps", "./store", "./store/storetest", "./memo", "./lock", "./conformance") {
 		if !p.Standard && (p.Module == nil || p.Module.Path != module) {
-			t.Errorf("store, memo and conformance need the standard library and our own packages only, not %s", p.ImportPath)
+			t.Errorf("store, memo, lock and conformance need the standard library and our own packages only, not %s", p.ImportPath)
 		}
 	}
 }

@@ -105,6 +105,8 @@ var abilities = []ability{
 	{"Lease", store.Supports[store.LeaseStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.LeaseStore) error { return s.Abandon(ctx, probeKey, "probe") })
 	}, false},
+	lockAbility,
+	watchLockAbility,
 	{"Ping", store.Supports[store.PingStore], func(ctx context.Context, s store.Store) error {
 		return as(s, func(s store.PingStore) error { return s.Ping(ctx) })
 	}, true},

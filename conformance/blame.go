@@ -156,6 +156,13 @@ func show(value any) string {
 			return "a Lookup with " + show(v.Live) + ", " + showLeft(v.TTL)
 		}
 		return "a Lookup that says " + v.Lease.String() + ", " + showLeft(v.TTL)
+	case store.LockResult:
+		return showLock(v)
+	case <-chan struct{}:
+		if v == nil {
+			return ""
+		}
+		return "a channel"
 	case nil:
 		return ""
 	}

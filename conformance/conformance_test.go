@@ -26,7 +26,7 @@ func TestReference(t *testing.T) {
 			r.backend, r.maxValue = b, faultMaxValue
 			return r
 		}
-		run(t, limited, Options{Want: all, Bubble: true, Reopen: reopen, MaxValue: faultMaxValue, Fault: b.fault()}, 9) // eight Unsupported, Live/NeverEncodes
+		run(t, limited, Options{Want: all, Bubble: true, Reopen: reopen, MaxValue: faultMaxValue, Fault: b.fault()}, 11) // ten Unsupported, Live/NeverEncodes
 	})
 	t.Run("real time", func(t *testing.T) {
 		run(t, open, Options{Want: all, Reopen: reopen}, -1)

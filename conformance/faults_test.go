@@ -18,7 +18,7 @@ type fault struct {
 	opts   func(o *Options) // what it needs the suite to be told
 }
 
-var allFaults = slices.Concat(basicFaults, valueFaults, keyFaults, expiryFaults, batchFaults, manyTTLFaults, conditionalFaults, listFaults, liveFaults, watchFaults, leaseFaults, holdFaults, processFaults)
+var allFaults = slices.Concat(basicFaults, valueFaults, keyFaults, expiryFaults, batchFaults, manyTTLFaults, conditionalFaults, listFaults, liveFaults, watchFaults, leaseFaults, holdFaults, processFaults, lockFaults, watchLockFaults)
 
 // TestFaults proves the suite: each fault is caught by the case that is there
 // for it, and by its own words, not by an accident.

@@ -44,6 +44,7 @@ type faulty struct {
 	hold       func(ctx context.Context, key string, life time.Duration) error
 	ping       func(ctx context.Context) error
 	close      func() error
+	lock       lockFuncs
 }
 
 // newFaulty returns a handle on r with no fault yet.
@@ -53,6 +54,7 @@ func newFaulty(r *reference, b *backend) *faulty {
 		r, b, nil, r.Get, r.Set, r.Delete, r.TTL, r.GetMany, r.SetMany, r.DeleteMany, r.GetWithTTL, r.GetManyWithTTL, r.Add, r.CompareAndSwap, r.CompareAndDelete,
 		r.Touch, r.Keys, r.Clear, r.GetLive, r.GetLiveAt, r.SetLive,
 		r.Watch, r.GetOrLease, r.Fill, r.RenewLease, r.Abandon, r.Hold, r.Ping, r.Close,
+		locking(r),
 	}
 }
 
@@ -239,6 +241,7 @@ func (f *faulty) mapErrors(change func(error) error) {
 // decline takes an ability away.
 func (f *faulty) decline(name string) {
 	no := errors.ErrUnsupported
+	f.lock.decline(name)
 	switch name {
 	case "GetMany":
 		f.getMany = func(context.Context, []string) (map[string][]byte, error) { return nil, no }

@@ -18,7 +18,7 @@ type method struct {
 
 const longTTL = 6 * time.Hour
 
-var methods = []method{
+var methods = append([]method{
 	{keyed: true, call: func(c *client, key string) *outcome { return c.Get(key) }},
 	{keyed: true, call: func(c *client, key string) *outcome { return c.Set(key, "new", longTTL) }},
 	{keyed: true, call: func(c *client, key string) *outcome { return c.Delete(key) }},
@@ -57,7 +57,7 @@ var methods = []method{
 	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Abandon(key, "token") }},
 	{ability: "Lease", keyed: true, call: func(c *client, key string) *outcome { return c.Hold(key, longTTL) }},
 	{ability: "Ping", call: func(c *client, _ string) *outcome { return c.Ping() }},
-}
+}, lockMethods...)
 
 // everyMethod calls try for each method of the contract that the store has,
 // and for each function that works on it.

@@ -20,10 +20,10 @@ type Options struct {
 	// Want names the abilities that the adapter means to offer: the extension
 	// interfaces without "Store" (GetMany, SetMany, DeleteMany, GetWithTTL,
 	// GetManyWithTTL, Add, CompareAndSwap, CompareAndDelete, Touch, Keys, Clear,
-	// Live, LiveAt, Watch, Lease, Ping). One that is missing, and one that is offered but not
-	// named, is then a failure of the case Abilities/Want; an empty, non-nil
-	// Want means none. With a nil Want the abilities are found by
-	// store.Supports and reported.
+	// Live, LiveAt, Watch, Lease, Lock, WatchLock, Ping). One that is missing,
+	// and one that is offered but not named, is then a failure of the case
+	// Abilities/Want; an empty, non-nil Want means none. With a nil Want the
+	// abilities are found by store.Supports and reported.
 	Want []string
 
 	// Skip leaves out cases, by id, each with the reason, which the report

@@ -288,6 +288,10 @@ func isNothing(value any) bool {
 		return v == nil
 	case store.Lookup:
 		return v == store.Lookup{}
+	case store.LockResult:
+		return v == store.LockResult{}
+	case <-chan struct{}:
+		return v == nil
 	}
 	return false
 }

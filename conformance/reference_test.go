@@ -26,6 +26,7 @@ type reference struct {
 	maxValue   int      // 0: no limit
 	backend    *backend // nil: cannot be broken
 	leases     map[string]lease
+	locks      *lockTable
 	watchers   map[*told]bool
 	afar       bool // what is told arrives later, and is proven by time
 }
@@ -38,7 +39,7 @@ type entry struct {
 func newReference() *reference {
 	return &reference{
 		mu: new(sync.Mutex), entries: make(map[string]entry), closed: new(bool), now: time.Now, defaultTTL: store.Forever,
-		leases: make(map[string]lease), watchers: make(map[*told]bool),
+		leases: make(map[string]lease), locks: newLockTable(), watchers: make(map[*told]bool),
 	}
 }
 

@@ -53,6 +53,9 @@ func (s *suite) ways(c testCase) ([]way, string) {
 	if c.ability == "" {
 		return []way{plainly}, ""
 	}
+	if s.callable[c.ability] && !hasFunction(c.ability) {
+		return []way{byMethod}, ""
+	}
 	if s.callable[c.ability] {
 		return []way{byMethod, byFunction}, ""
 	}
@@ -225,12 +228,16 @@ func (t *trial) parallel(n int, f func(i int)) {
 	}
 	close(start)
 	wg.Wait()
-	t.mu.Lock()
-	failed := t.failure != ""
-	t.mu.Unlock()
-	if failed {
+	if t.failed() {
 		runtime.Goexit()
 	}
+}
+
+// failed reports whether a check has failed, in whatever goroutine.
+func (t *trial) failed() bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.failure != ""
 }
 
 // skip says that the case could not show anything, and ends it.

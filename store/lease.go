@@ -80,8 +80,9 @@ func (l LeaseState) String() string {
 
 const maxToken = 64
 
-// CheckLease returns the error of a bad argument of LeaseStore's methods other
-// than Hold, for adapters to begin with. Methods that take no life give 1.
+// CheckLease returns the error of a bad argument of the methods of LeaseStore
+// other than Hold, and of LockStore, whose ttl is the life here. Adapters begin
+// with it. Methods that take no life give 1.
 func CheckLease(ctx context.Context, op, key, token string, life time.Duration) error {
 	if err := CheckHold(ctx, op, key, life); err != nil {
 		return err

@@ -96,7 +96,7 @@ var overBytes = map[string]string{
 func wanted(c layered.Coherence) []string {
 	all := []string{
 		"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap", "CompareAndDelete",
-		"Touch", "Keys", "Clear", "Live", "LiveAt", "Ping", "Lease",
+		"Touch", "Keys", "Clear", "Live", "LiveAt", "Ping", "Lease", "Lock", "WatchLock",
 	}
 	if c == coherences["Watch"] {
 		all = append(all, "Watch")

@@ -52,6 +52,7 @@ type everything interface {
 	store.ClearStore
 	store.WatchStore
 	store.LeaseStore
+	store.WatchLockStore
 }
 
 // onlyBytes hides that s keeps entries in the process, as if it were far away.

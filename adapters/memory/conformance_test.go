@@ -11,7 +11,7 @@ import (
 
 var abilities = []string{
 	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap",
-	"CompareAndDelete", "Touch", "Keys", "Live", "LiveAt", "Watch", "Lease",
+	"CompareAndDelete", "Touch", "Keys", "Live", "LiveAt", "Watch", "Lease", "Lock", "WatchLock",
 }
 
 func TestConformance(t *testing.T) {

@@ -74,6 +74,7 @@ type Store struct {
 	bound    bound
 	expiry   expiry
 	leases   leases
+	locks    locks
 	watching watching
 	reports  reports
 	counts   counters
@@ -148,13 +149,14 @@ func (o *Options) problem() string {
 	return ""
 }
 
-// Close drops all entries, leases and watchers, and tells nobody. Every later
-// call is ErrClosed, but a second Close does nothing and returns nil. A call
-// that is under way may still succeed.
+// Close drops all entries, leases, locks and watchers, and tells nobody but
+// those who wait for a lock. Every later call is ErrClosed, but a second Close
+// does nothing and returns nil. A call that is under way may still succeed.
 func (s *Store) Close() error {
 	if !s.closed.Swap(true) {
 		s.expiry.stop()
 		s.leases.close()
+		s.locks.close()
 		s.watching.close()
 		s.cache.InvalidateAll()
 		s.bound.entries.Store(0)

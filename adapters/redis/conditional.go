@@ -93,19 +93,24 @@ func (s *Store) run(ctx context.Context, op string, sc script, key string, args 
 			args[i] = s.keep(ctx, value)
 		}
 	}
-	did, err := exchange(ctx, s, func(ctx context.Context) (bool, error) {
-		did, err := s.eval(ctx, "evalsha", sc.hash, key, args)
-		if goredis.HasErrorPrefix(err, "NOSCRIPT") {
-			did, err = s.eval(ctx, "eval", sc.source, key, args)
-		}
-		return did, err
-	})
+	full := s.prefix + key
+	did, err := s.evalOnce(ctx, sc, [2]string{full, leaseKey(full)}, args)
 	return did, s.fail(ctx, op, key, err)
 }
 
-func (s *Store) eval(ctx context.Context, command, script, key string, args []any) (bool, error) {
-	full := s.prefix + key
-	cmd := goredis.NewBoolCmd(ctx, append([]any{command, script, 2, full, leaseKey(full)}, args...)...)
+// evalOnce runs a script on two keys of one slot, once.
+func (s *Store) evalOnce(ctx context.Context, sc script, keys [2]string, args []any) (bool, error) {
+	return exchange(ctx, s, func(ctx context.Context) (bool, error) {
+		did, err := s.eval(ctx, "evalsha", sc.hash, keys, args)
+		if goredis.HasErrorPrefix(err, "NOSCRIPT") {
+			did, err = s.eval(ctx, "eval", sc.source, keys, args)
+		}
+		return did, err
+	})
+}
+
+func (s *Store) eval(ctx context.Context, command, script string, keys [2]string, args []any) (bool, error) {
+	cmd := goredis.NewBoolCmd(ctx, append([]any{command, script, 2, keys[0], keys[1]}, args...)...)
 	cmd.SetFirstKeyPos(3)
 	err := s.client.Process(ctx, once{cmd})
 	return err == nil && cmd.Val(), err

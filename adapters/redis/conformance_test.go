@@ -27,7 +27,7 @@ func TestMain(m *testing.M) {
 // abilities are all that a Store offers.
 var abilities = []string{
 	"GetMany", "SetMany", "DeleteMany", "GetWithTTL", "GetManyWithTTL", "Add", "CompareAndSwap", "CompareAndDelete",
-	"Touch", "Keys", "Clear", "Ping", "Lease", "Watch",
+	"Touch", "Keys", "Clear", "Ping", "Lease", "Watch", "Lock", "WatchLock",
 }
 
 // The suite runs whole where something behind the client behaves otherwise: a

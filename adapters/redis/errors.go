@@ -85,7 +85,7 @@ func (s *Store) explain(err error) error {
 
 // rights are those that no command goes without.
 func (s *Store) rights() string {
-	return fmt.Sprintf("the keys %q and %q, and the channels \"cairn:*\"", s.prefix+"*", leaseMark+"*")
+	return fmt.Sprintf("the keys %q, %q and %q, and the channels \"cairn:*\"", s.prefix+"*", leaseMark+"*", lockMark+"*")
 }
 
 // scriptCommands are those that the scripts run.

@@ -162,7 +162,7 @@ func (s *Store) servers(ctx context.Context) ([]goredis.Cmdable, error) {
 func (s *Store) ours(keys []string, prefix string) []string {
 	return slices.DeleteFunc(keys, func(full string) bool {
 		own := len(full) - len(s.prefix)
-		return !strings.HasPrefix(full, prefix) || own <= 0 || own > store.MaxKeyLen || strings.HasPrefix(full, leaseMark)
+		return !strings.HasPrefix(full, prefix) || own <= 0 || own > store.MaxKeyLen || isInternal(full)
 	})
 }
 

@@ -170,17 +170,21 @@ func (s *Store) runAgain(ctx context.Context, op string, sc script, key string, 
 // args hold must not be changed afterwards.
 func evalAgain[C goredis.Cmder](ctx context.Context, s *Store, newCmd func(context.Context, ...any) C, sc script, key string, args ...any) (C, error) {
 	full := s.prefix + key
-	lease := leaseKey(full)
 	size := 0
 	for _, arg := range args {
 		if value, ok := arg.([]byte); ok {
 			size += len(value)
 		}
 	}
-	cmd := newCmd(ctx, append([]any{"evalsha", sc.hash, 2, full, lease}, args...)...)
+	return evalKeys(ctx, s, newCmd, sc, [2]string{full, leaseKey(full)}, size, args...)
+}
+
+// evalKeys is evalAgain for any two keys of one slot. size is that of the args.
+func evalKeys[C goredis.Cmder](ctx context.Context, s *Store, newCmd func(context.Context, ...any) C, sc script, keys [2]string, size int, args ...any) (C, error) {
+	cmd := newCmd(ctx, append([]any{"evalsha", sc.hash, 2, keys[0], keys[1]}, args...)...)
 	err := s.send(ctx, cmd, size)
 	if goredis.HasErrorPrefix(err, "NOSCRIPT") {
-		cmd = newCmd(ctx, append([]any{"eval", sc.source, 2, full, lease}, args...)...)
+		cmd = newCmd(ctx, append([]any{"eval", sc.source, 2, keys[0], keys[1]}, args...)...)
 		err = s.send(ctx, cmd, size)
 	}
 	return cmd, err

@@ -19,14 +19,17 @@ const leaseMark = "cairn:lease:"
 //	a{b}c    cairn:lease::a{b}c       the key has a tag
 //	abc      cairn:lease:{abc}        it becomes the tag
 //	a}bc     cairn:lease:{t}:a}bc     a tag of the same slot is made up
-func leaseKey(full string) string {
+func leaseKey(full string) string { return markedKey(leaseMark, full) }
+
+// markedKey is leaseKey with another mark.
+func markedKey(mark, full string) string {
 	switch tag, braces := hashTag(full); {
 	case tag != "":
-		return leaseMark + ":" + full
+		return mark + ":" + full
 	case !braces:
-		return leaseMark + "{" + full + "}"
+		return mark + "{" + full + "}"
 	}
-	return leaseMark + "{" + slotTags()[slot(full)] + "}:" + full
+	return mark + "{" + slotTags()[slot(full)] + "}:" + full
 }
 
 // leased returns the full key whose lease key it is given.

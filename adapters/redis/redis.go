@@ -46,10 +46,14 @@
 // # Keys and channels
 //
 // Beside its entries a Store has leases at keys that begin with "cairn:lease:",
-// and for Watch the channels "cairn:*". A user of the server with few rights
-// needs these as well; with the prefix app: for example
+// locks at keys that begin with "cairn:lock:", and for Watch, WatchLock and
+// Unlock the channels "cairn:*". A user of the server with few rights needs
+// these as well; with the prefix app: for example
 //
-//	ACL SETUSER app on >secret ~app:* ~cairn:lease:* &cairn:* +@all -@dangerous +client
+//	ACL SETUSER app on >secret ~app:* ~cairn:lease:* ~cairn:lock:* &cairn:* +@all -@dangerous +client
+//
+// What a lock had for its last fence is kept for a day after its end, in some
+// hundred bytes.
 //
 // # Calls whose outcome is unknown
 //
@@ -126,6 +130,7 @@ type Store struct {
 	channel    string // see WatchPublish
 	watchDelta time.Duration
 	watch      watch
+	locks      lockWatch
 
 	closed  atomic.Bool
 	calls   await.Group
@@ -179,6 +184,8 @@ func New(client goredis.UniversalClient, opts *Options) (*Store, error) {
 	switch {
 	case strings.HasPrefix(opts.Prefix, leaseMark):
 		return nil, invalid("Options.Prefix: %q begins with %q, which is for the leases of all stores; choose another", opts.Prefix, leaseMark)
+	case strings.HasPrefix(opts.Prefix, lockMark):
+		return nil, invalid("Options.Prefix: %q begins with %q, which is for the locks of all stores; choose another", opts.Prefix, lockMark)
 	case opts.TTL < 0:
 		return nil, invalid("Options.TTL: %v is negative; leave it 0 for store.Forever", opts.TTL)
 	case opts.Timeout < 0:
@@ -234,6 +241,7 @@ func (s *Store) Close() error {
 		return nil
 	}
 	s.watch.close()
+	s.locks.close()
 	var err error
 	if s.own {
 		err = s.client.Close()

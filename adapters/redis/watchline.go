@@ -23,6 +23,7 @@ type line struct {
 	s *Store
 	watched
 	life   context.Context
+	tracks bool // the server tells it of changes
 	proven func(sent time.Time)
 
 	mu     sync.Mutex
@@ -51,7 +52,7 @@ func (l *line) serve(ctx context.Context) error {
 
 	client := goredis.NewClient(l.options())
 	defer client.Close()
-	if !l.s.publishes {
+	if l.tracks {
 		if err := client.RegisterPushNotificationHandler("invalidate", (*invalidations)(l), false); err != nil {
 			return err
 		}
@@ -118,7 +119,7 @@ func (l *line) options() *goredis.Options {
 	opts.PipelinePoolSize = -1
 	opts.MaintNotificationsConfig = &maintnotifications.Config{Mode: maintnotifications.ModeDisabled}
 	opts.PushNotificationProcessor = nil // not that of the other client
-	if !l.s.publishes {
+	if l.tracks {
 		opts.Protocol = 3
 		opts.OnConnect = l.track
 	}
@@ -257,7 +258,7 @@ func (l *line) invalidate(full []string) {
 	keys := full[:0]
 	for _, full := range full {
 		key, ok := strings.CutPrefix(full, l.s.prefix)
-		if ok && key != "" && len(key) <= store.MaxKeyLen && (l.s.prefix != "" || !strings.HasPrefix(full, leaseMark)) {
+		if ok && key != "" && len(key) <= store.MaxKeyLen && !isInternal(full) {
 			keys = append(keys, key)
 		}
 	}

@@ -55,7 +55,7 @@ func (s *Store) watchOnce(life context.Context) (proven bool, err error) {
 	p := &proofs{sent: make([]time.Time, len(servers))}
 	var tasks sync.WaitGroup
 	for i, server := range servers {
-		l := &line{s: s, watched: server, life: life}
+		l := &line{s: s, watched: server, life: life, tracks: !s.publishes}
 		l.proven = func(sent time.Time) {
 			p.add(i, sent, func(sent time.Time) {
 				s.watch.fail(life, nil)
@@ -101,9 +101,11 @@ type watched struct {
 	sharded bool
 }
 
+func beatChannel() string { return "cairn:beat:" + rand.Text() }
+
 // watchedServers returns the servers that hold keys of their own.
 func (s *Store) watchedServers(ctx context.Context) ([]watched, error) {
-	channel := "cairn:beat:" + rand.Text()
+	channel := beatChannel()
 	if s.cluster == nil {
 		client := s.client.(interface{ Options() *goredis.Options }) // see adopt
 		return []watched{{opts: client.Options(), channel: channel}}, nil
