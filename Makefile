@@ -41,6 +41,12 @@ BENCH ?= .
 bench: servers
 	CAIRN_TEST_SERVERS=required go test -run '^$$' -bench '$(BENCH)' -benchmem ./...
 
+# Other libraries do the same work in the same run. They are required by a module
+# of its own, so that nobody who uses this one gets them.
+.PHONY: compare
+compare: servers
+	cd comparisons && CAIRN_TEST_SERVERS=required go test -run '^$$' -bench . -timeout 1h ./...
+
 .PHONY: servers
 servers:
 	@./scripts/install-servers
