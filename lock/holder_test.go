@@ -15,14 +15,14 @@ type next struct {
 }
 
 // waitBehind lets a process take the lock, and another wait for it.
-func waitBehind(t *testing.T, s *site, c *child, ttl time.Duration) *next {
+func waitBehind(t *testing.T, s *site, c *child) *next {
 	t.Helper()
 	var a answer
 	eventually(t, "the lock", patience, func() bool { // again, where it was answered only after the ttl
 		a = c.ask("lock")
 		return a.Error == ""
 	})
-	n := &next{k: newLock(t, s.direct, &Options{TTL: ttl}), first: a.Fence, acquired: make(chan *Lease, 1)}
+	n := &next{k: newLock(t, s.direct, &Options{TTL: longTTL}), first: a.Fence, acquired: make(chan *Lease, 1)}
 	go func() {
 		defer close(n.acquired)
 		if l, err := n.k.Lock(t.Context(), "a"); err != nil {
@@ -60,7 +60,7 @@ func TestPausedHolder(t *testing.T) {
 	const ttl = time.Second
 	onSites(t, func(t *testing.T, s *site) {
 		c := startProcess(t, s, ttl)
-		n := waitBehind(t, s, c, ttl)
+		n := waitBehind(t, s, c)
 		if a := c.ask("write"); a.Error != "" {
 			t.Fatal(a.Error)
 		}
@@ -97,7 +97,7 @@ func TestKilledHolder(t *testing.T) {
 	const ttl = time.Second
 	onSites(t, func(t *testing.T, s *site) {
 		c := startProcess(t, s, ttl)
-		n := waitBehind(t, s, c, ttl)
+		n := waitBehind(t, s, c)
 		killed := startStopwatch()
 		c.signal(os.Kill)
 		mustUnlock(t, n.gets(t, killed, ttl))

@@ -152,16 +152,17 @@ func TestContextEndsBeforeTheLockOnTheServer(t *testing.T) {
 	t.Parallel()
 	const ttl = time.Second
 	onSites(t, func(t *testing.T, s *site) {
-		for name, fault := range map[string]func(p *faultproxy.Proxy){
-			"black hole":   (*faultproxy.Proxy).BlackHole,
-			"answers held": func(p *faultproxy.Proxy) { p.Delay(0, time.Hour) },
+		for name, test := range map[string]struct {
+			fault    func(p *faultproxy.Proxy)
+			renewals uint64 // before that
+		}{
+			"black hole":   {(*faultproxy.Proxy).BlackHole, 1},
+			"answers held": {func(p *faultproxy.Proxy) { p.Delay(0, time.Hour) }, 0},
 		} {
-			for when, renewals := range map[string]uint64{"at once": 0, "renewed": 1} {
-				t.Run(name+", "+when, func(t *testing.T) {
-					t.Parallel()
-					isolate(t, newSite(t, s.kind, s.addrs...), ttl, renewals, fault)
-				})
-			}
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				isolate(t, newSite(t, s.kind, s.addrs...), ttl, test.renewals, test.fault)
+			})
 		}
 	})
 }
