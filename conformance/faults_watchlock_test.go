@@ -3,6 +3,8 @@ package conformance
 import (
 	"context"
 	"errors"
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -135,9 +137,9 @@ var watchLockFaults = []fault{
 		f.lock.unlock = func(ctx context.Context, key, token string) (bool, error) {
 			unlocked, err := f.ref.Unlock(ctx, key, token)
 			f.ref.mu.Lock()
-			waiting := f.ref.locks.waiting[key]
+			waiting := slices.Collect(maps.Keys(f.ref.locks.waiting[key]))
 			f.ref.mu.Unlock()
-			for freed := range waiting {
+			for _, freed := range waiting {
 				for len(freed) > 0 && ctx.Err() == nil {
 					time.Sleep(time.Second)
 				}
