@@ -109,7 +109,7 @@ var watchLockFaults = []fault{
 			defer f.ref.mu.Unlock()
 			clear(f.ref.locks.waiting[key])
 		})
-		return f.ref.WatchLock(ctx, key)
+		return f.ref.WatchLock(context.WithoutCancel(ctx), key)
 	})},
 	{what: "the end of the context is not noticed", caught: "WatchLock/Ends", plant: ears(func(f *faulty, ctx context.Context, key string) (<-chan struct{}, error) {
 		return f.ref.WatchLock(context.WithoutCancel(ctx), key)
