@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"github.com/cairncache/cairn/store"
 )
 
 // unlockTimeout is how long those wait for an Unlock who have not said it.
@@ -17,8 +19,11 @@ const unlockTimeout = time.Second
 // It returns the error of Lock, and fn is not called; or else the error of fn,
 // joined with ErrLost if the lock was lost before fn had returned. That the lock
 // could not be freed is no error: fn has run in time, and the lock is freed in
-// the background.
+// the background. A nil l or fn is ErrInvalid.
 func Do(ctx context.Context, l *Locker, name string, fn func(ctx context.Context, fence uint64) error) (err error) {
+	if l == nil || fn == nil {
+		return store.Errorf("do", name, store.ErrInvalid, "the Locker or the function is nil; make the one with New, and give Do what to run")
+	}
 	lease, err := l.Lock(ctx, name)
 	if err != nil {
 		return err

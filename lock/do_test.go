@@ -6,6 +6,8 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cairncache/cairn/store"
 )
 
 func TestDo(t *testing.T) {
@@ -197,6 +199,25 @@ func TestTraceAndStats(t *testing.T) {
 		}
 		if s := k.Stats(); s.Held != 0 || s.Lost != 0 {
 			t.Errorf("%+v", s)
+		}
+	})
+}
+
+func TestDoWithoutWhatItNeeds(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFake(t)
+		k := newLock(t, f, nil)
+		run := func(context.Context, uint64) error { return nil }
+		for name, err := range map[string]error{
+			"no function": Do(t.Context(), k, "a", nil),
+			"no Locker":   Do(t.Context(), nil, "a", run),
+		} {
+			if !errors.Is(err, store.ErrInvalid) {
+				t.Errorf("%s: %v, want ErrInvalid", name, err)
+			}
+		}
+		if f.holder("a") != "" {
+			t.Error("the lock was taken")
 		}
 	})
 }
