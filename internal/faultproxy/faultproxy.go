@@ -10,11 +10,13 @@ package faultproxy
 
 import (
 	"context"
+	"errors"
 	"math/rand/v2"
 	"net"
 	"slices"
 	"strconv"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -196,10 +198,23 @@ func (p *Proxy) set(m mode) {
 		}
 	}
 	if p.listener == nil {
-		if err := p.listen(); err != nil {
+		if err := p.listenAgain(); err != nil {
 			p.t.Error("faultproxy: ", err)
 		}
 	}
+}
+
+// listenAgain listens at the port that cut has given up. A process that is
+// started at this moment still holds the old listener until its program takes
+// over, and the port with it. listenAgain requires p.mu.
+func (p *Proxy) listenAgain() (err error) {
+	for range 1000 {
+		if err = p.listen(); !errors.Is(err, syscall.EADDRINUSE) {
+			return err
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+	return err
 }
 
 // listen requires p.mu.

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync"
@@ -254,6 +255,42 @@ func TestCut(t *testing.T) {
 	p.Cut()
 	p.BlackHole()
 	dial(t, p.Addr).wantsSilence()
+}
+
+// TestCutWhileProcessesStart: between its fork and its program a process holds
+// all files of the one that starts it, the proxy's listener among them.
+func TestCutWhileProcessesStart(t *testing.T) {
+	t.Parallel()
+	self, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	addr, _ := peerServer(t)
+	p := faultproxy.New(t, addr)
+	ended := make(chan bool)
+	var starters sync.WaitGroup
+	for range 4 {
+		starters.Go(func() {
+			for {
+				select {
+				case <-ended:
+					return
+				default:
+				}
+				if err := exec.Command(self, "-test.run", "^$").Run(); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	for range 500 {
+		p.Cut()
+		p.Pass()
+	}
+	close(ended)
+	starters.Wait()
+	dial(t, p.Addr).wantsEcho("still there")
 }
 
 func TestBlackHole(t *testing.T) {
