@@ -3,6 +3,7 @@ package memory
 import (
 	"bytes"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -14,22 +15,18 @@ func (s *Store) Add(ctx context.Context, key string, value []byte, ttl time.Dura
 	if err := s.checkWrite(ctx, op, key, ttl); err != nil {
 		return false, err
 	}
-	e, tooLarge := s.newEntry(op, key, liveCopy(value), ttl)
-	absent := false
-	err = s.change(op, key, func(_ entry, live bool) (entry, Cause) {
-		if absent = !live; live || tooLarge != nil {
-			return entry{}, kept
+	err = s.write(op, key, liveCopy(value), ttl, func(_ entry, live bool) Cause {
+		if added = !live; added {
+			return Replaced
 		}
-		return e, Replaced
+		return kept
 	})
-	if err != nil || !absent {
-		return false, err
+	if errors.Is(err, store.ErrTooLarge) {
+		if _, there := s.peek(key); there {
+			return false, nil
+		}
 	}
-	if tooLarge != nil {
-		return false, tooLarge
-	}
-	s.counts.add(sets)
-	return true, nil
+	return added && err == nil, err
 }
 
 // CompareAndSwap implements store.CompareAndSwapStore. A live value is encoded
@@ -39,16 +36,21 @@ func (s *Store) CompareAndSwap(ctx context.Context, key string, old, new []byte,
 	if err := s.checkWrite(ctx, op, key, ttl); err != nil {
 		return false, err
 	}
-	e, tooLarge := s.newEntry(op, key, liveCopy(new), ttl)
-	if tooLarge != nil {
-		if matched, err := s.changeIfEqual(op, key, old, entry{}, Deleted); !matched {
+	l := liveCopy(new)
+	swapped, err = s.changeIfEqual(op, key, old, func(matches func(entry, bool) bool) error {
+		return s.write(op, key, l, ttl, func(e entry, live bool) Cause {
+			if matches(e, live) {
+				return Replaced
+			}
+			return kept
+		})
+	})
+	if tooLarge := err; errors.Is(tooLarge, store.ErrTooLarge) {
+		// An old value does not stay when there is a new one that cannot be kept.
+		if matched, err := s.deleteIfEqual(op, key, old); !matched {
 			return false, err
 		}
 		return false, tooLarge
-	}
-	swapped, err = s.changeIfEqual(op, key, old, e, Replaced)
-	if swapped {
-		s.counts.add(sets)
 	}
 	return swapped, err
 }
@@ -60,7 +62,7 @@ func (s *Store) CompareAndDelete(ctx context.Context, key string, old []byte) (d
 	if err := s.check(ctx, op, key); err != nil {
 		return false, err
 	}
-	return s.changeIfEqual(op, key, old, entry{}, Deleted)
+	return s.deleteIfEqual(op, key, old)
 }
 
 // Touch implements store.TouchStore.
@@ -69,14 +71,11 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	if err := s.checkWrite(ctx, op, key, ttl); err != nil {
 		return err
 	}
-	fresh := s.entryFor(key, nil, ttl)
+	deadline := s.deadline(ttl)
 	found := false
 	err := s.alter(op, key, false, func(old entry, live bool) (entry, Cause) {
-		if found = live; !live {
-			return entry{}, kept
-		}
-		fresh.live = old.live
-		return fresh, Replaced
+		found = live
+		return entry{Value: old.Value, Deadline: deadline}, touched
 	})
 	if err == nil && !found {
 		return store.ErrNotFound
@@ -84,27 +83,37 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	return err
 }
 
-// changeIfEqual does to key what change does for next and cause, if its value
-// equals old. It compares outside all locks, as that may encode a live value,
-// and goes on if nobody has replaced that value meanwhile.
-func (s *Store) changeIfEqual(op, key string, old []byte, next entry, cause Cause) (changed bool, err error) {
+func (s *Store) deleteIfEqual(op, key string, old []byte) (deleted bool, err error) {
+	return s.changeIfEqual(op, key, old, func(matches func(entry, bool) bool) error {
+		return s.change(op, key, func(e entry, live bool) (entry, Cause) {
+			if matches(e, live) {
+				return entry{}, Deleted
+			}
+			return entry{}, kept
+		})
+	})
+}
+
+// changeIfEqual calls change if the value of key equals old. It compares
+// outside all locks, as that may encode a live value; change asks matches, under
+// the lock, whether nobody has replaced that value meanwhile, and is called
+// again if somebody has.
+func (s *Store) changeIfEqual(op, key string, old []byte, change func(matches func(entry, bool) bool) error) (changed bool, err error) {
 	for !changed {
 		seen, ok := s.peek(key)
 		if !ok {
 			return false, nil
 		}
-		b, err := seen.live.Bytes()
+		b, err := seen.Value.Bytes()
 		if err != nil {
 			return false, encodeError(op, key, err)
 		}
 		if !bytes.Equal(b, old) {
 			return false, nil
 		}
-		err = s.change(op, key, func(e entry, live bool) (entry, Cause) {
-			if changed = live && e.live == seen.live; changed {
-				return next, cause
-			}
-			return entry{}, kept
+		err = change(func(e entry, live bool) bool {
+			changed = live && e.Value == seen.Value
+			return changed
 		})
 		if err != nil {
 			return false, err

@@ -16,12 +16,20 @@ var abilities = []string{
 
 func TestConformance(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]*Options{
+	options := map[string]*Options{
 		"Default":    nil,
 		"DefaultTTL": {TTL: time.Hour},
 		"MaxBytes":   {MaxBytes: 1 << 20},
-		"OnRemove":   {OnRemove: func(string, *store.Live, Cause) {}},
-	} {
+		"Hooks": {
+			OnGet:    func(string, *store.Live, bool) {},
+			OnSet:    func(string, *store.Live, *store.Live, bool) {},
+			OnRemove: func(string, *store.Live, Cause) {},
+		},
+	}
+	for p := TinyLFU + 1; p.Valid(); p++ {
+		options[p.String()] = &Options{Policy: p}
+	}
+	for name, o := range options {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			suite := &conformance.Options{Bubble: true, TTLStep: 1, Want: append([]string{"Clear"}, abilities...)}

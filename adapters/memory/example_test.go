@@ -143,3 +143,139 @@ func ExampleStore_GetOrLease() {
 	// granted <nil>
 	// false <nil>
 }
+
+// What is evicted is up to the Policy. Pop removes the next victim.
+func ExamplePolicy() {
+	ctx := context.Background()
+	s, err := memory.New(&memory.Options{MaxEntries: 3, Policy: memory.LRU})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+
+	for _, key := range []string{"a", "b", "c"} {
+		s.Set(ctx, key, nil, store.Forever)
+	}
+	s.Get(ctx, "a")                     // is a use
+	s.TTL(ctx, "b")                     // is none
+	s.Set(ctx, "d", nil, store.Forever) // evicts b
+	for {
+		key, _, ok := s.Pop()
+		if !ok {
+			break
+		}
+		fmt.Println(key)
+	}
+	// Output:
+	// c
+	// a
+	// d
+}
+
+func ExampleOptions_hooks() {
+	ctx := context.Background()
+	s, err := memory.New(&memory.Options{
+		MaxEntries: 2,
+		Policy:     memory.FIFO,
+		OnGet:      func(key string, _ *store.Live, found bool) { fmt.Println("get", key, found) },
+		OnSet:      func(key string, _, _ *store.Live, replaced bool) { fmt.Println("set", key, replaced) },
+		OnRemove:   func(key string, _ *store.Live, cause memory.Cause) { fmt.Println("remove", key, cause) },
+	})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+
+	s.Set(ctx, "a", []byte("1"), store.Forever)
+	s.Set(ctx, "b", []byte("1"), store.Forever)
+	s.Set(ctx, "b", []byte("2"), store.Forever)
+	s.Set(ctx, "c", []byte("1"), store.Forever)
+	s.Get(ctx, "a")
+	s.Delete(ctx, "b")
+	s.Pop()
+	// Output:
+	// set a false
+	// set b false
+	// remove b Replaced
+	// set b true
+	// remove a Capacity
+	// set c false
+	// get a false
+	// remove b Deleted
+	// remove c Popped
+}
+
+// A Store that is in use gets other options, and keeps its entries.
+func ExampleStore_Reconfigure() {
+	ctx := context.Background()
+	s, err := memory.New(&memory.Options{MaxEntries: 1000, Policy: memory.FIFO})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	for i := range 1000 {
+		s.Set(ctx, fmt.Sprint(i), nil, store.Forever)
+	}
+
+	if err := s.Resize(500); err != nil { // evicts at once
+		log.Fatal(err)
+	}
+	fmt.Println(s.Len(), s.Full())
+	if err := s.Reconfigure(&memory.Options{MaxEntries: 600, Policy: memory.LIFO}); err != nil {
+		log.Fatal(err)
+	}
+	key, _, _ := s.Pop()
+	fmt.Println(s.Len(), s.Full(), "without", key)
+	// Output:
+	// 500 true
+	// 499 false without 999
+}
+
+// The filters of package store work on a Store as on every other.
+func ExampleStore_matching() {
+	ctx := context.Background()
+	s, err := memory.New(nil)
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	for _, key := range []string{"user:1", "user:2", "user:10", "page:1"} {
+		s.Set(ctx, key, []byte("value of "+key), store.Forever)
+	}
+
+	oneDigit, err := store.Glob("user:?")
+	if err != nil {
+		log.Fatal(err)
+	}
+	values, err := store.GetMatching(ctx, s, oneDigit)
+	fmt.Println(len(values), string(values["user:2"]), err)
+	deleted, err := store.DeleteMatching(ctx, s, oneDigit)
+	fmt.Println(deleted, err, s.Len())
+	// Output:
+	// 2 value of user:2 <nil>
+	// 2 <nil> 2
+}
+
+func ExampleStore_Stats() {
+	ctx := context.Background()
+	s, err := memory.New(&memory.Options{MaxEntries: 2})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer s.Close()
+	for _, key := range []string{"a", "b", "c", "d"} {
+		s.Set(ctx, key, nil, store.Forever)
+		s.Get(ctx, key)
+		s.Get(ctx, "x")
+	}
+
+	stats := s.Stats()
+	fmt.Println(stats.Sets, "set,", stats.Evicted, "evicted,", stats.Entries, "left")
+	fmt.Println(stats.HitRate(), stats.MissRate(), stats.EvictionRate())
+	s.ResetStats()
+	fmt.Println(s.Stats().Sets, s.Stats().HitRate())
+	// Output:
+	// 4 set, 2 evicted, 2 left
+	// 0.5 0.5 0.5
+	// 0 0
+}

@@ -10,6 +10,7 @@ import (
 	"runtime"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -144,7 +145,7 @@ func TestEveryRemovalIsReportedOnce(t *testing.T) {
 	reported := make(map[*store.Live]int)
 	var s *Store
 	s = newStore(t, &Options{MaxEntries: 50, OnRemove: func(key string, l *store.Live, cause Cause) {
-		if e, ok := s.peek(key); ok && e.live == l {
+		if e, ok := s.peek(key); ok && e.Value == l {
 			t.Errorf("%v was reported of a value that is still there", cause)
 		}
 		mu.Lock()
@@ -189,7 +190,7 @@ func TestEveryRemovalIsReportedOnce(t *testing.T) {
 	for _, m := range stored {
 		maps.Copy(all, m)
 	}
-	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() { // a hook may be under way in a goroutine of otter's
+	for deadline := time.Now().Add(10 * time.Second); ; runtime.Gosched() { // a hook may be under way in the timer's goroutine
 		mu.Lock()
 		n := len(reported)
 		mu.Unlock()
@@ -315,8 +316,8 @@ func TestExpiryOutlivesHookThatExits(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if entries, deadlines := s.held(); entries != 0 || deadlines != 0 {
-			t.Errorf("%d entries and %d deadlines stay", entries, deadlines)
+		if got := s.cache.Stats(); got.Entries != 0 {
+			t.Errorf("%d entries stay", got.Entries)
 		}
 	})
 }
@@ -326,5 +327,36 @@ func TestCauseString(t *testing.T) {
 		if c.String() != want {
 			t.Errorf("Cause(%d).String() = %q, want %q", int(c), c, want)
 		}
+	}
+}
+
+// What OnSet says of the value before is what OnRemove says, also if that
+// expires while it is replaced.
+func TestHooksAgreeOnWhatExpired(t *testing.T) {
+	var set, removed atomic.Int64
+	s := newStore(t, &Options{
+		OnRemove: func(_ string, _ *store.Live, cause Cause) {
+			if cause == Replaced {
+				removed.Add(1)
+			}
+		},
+		OnSet: func(_ string, _, _ *store.Live, replaced bool) {
+			if replaced {
+				set.Add(1)
+			}
+		},
+	})
+	for range 20_000 {
+		if err := s.Set(t.Context(), "k", nil, time.Duration(1+rand.IntN(4000))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); runtime.Gosched() { // as above
+		if n := s.Stats().Replaced; uint64(set.Load()) == n && uint64(removed.Load()) == n {
+			break
+		}
+	}
+	if set.Load() != removed.Load() || uint64(set.Load()) != s.Stats().Replaced {
+		t.Errorf("OnSet was told of %d replaced values, OnRemove of %d: %+v", set.Load(), removed.Load(), s.Stats())
 	}
 }

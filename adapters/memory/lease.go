@@ -6,97 +6,101 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+	"weak"
 
 	"github.com/cairncache/cairn/store"
 )
 
 // leases are the leases and Holds there are, one for a key. What is known of a
-// key is read and changed under otter's lock for it, together with the entry;
-// the table has a lock of its own below that.
+// key is read and changed in the locked Slot of the key, together with the
+// entry; the table has a lock of its own below that.
 type leases struct {
-	expiry *expiry
 	n      atomic.Int64 // len(of); 0 is all that a write finds where nobody has a lease
 	mu     sync.Mutex
-	of     map[string]*lease
+	of     map[string]lease
+	sweep  func()      // calls sweepLeases, and does not keep the Store in memory
+	timer  *time.Timer // set while there are leases
 	closed bool
 }
 
 type lease struct {
 	token string // "" is a Hold, as no lease has that
-	due   *due   // in leases.expiry as long as the lease is in the table
-	// filled is a lease that Fill has ended. It stays in the table until the
-	// value is in otter's, in order that Clear comes by there.
-	filled bool
+	ends  int64  // as Store.now counts
 }
 
-// get returns the lease or the Hold of key that has not ended by now, or nil.
-func (t *leases) get(key string, now int64) *lease {
+// sweepLeasesEvery is about how long the memory of a lease that is over stays.
+const sweepLeasesEvery = 100 * time.Millisecond
+
+// initLeases lets the timer sweep without keeping s in memory.
+func (s *Store) initLeases() {
+	w := weak.Make(s)
+	s.leases.sweep = func() {
+		if s := w.Value(); s != nil {
+			s.sweepLeases()
+		}
+	}
+}
+
+// get returns the lease or the Hold of key that has not ended by now.
+func (t *leases) get(key string, now int64) (l lease, ok bool) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	l := t.of[key]
-	if l == nil || l.filled || l.due.at <= now {
-		return nil
-	}
-	return l
+	l, ok = t.of[key]
+	return l, ok && l.ends > now
 }
 
-// find returns the lease of token, if it has not ended.
-func (t *leases) find(key, token string) *lease {
-	l := t.get(key, t.expiry.now())
-	if l == nil || l.token != token {
-		return nil
-	}
-	return l
+// has is whether token has the lease of key.
+func (t *leases) has(key, token string, now int64) bool {
+	l, ok := t.get(key, now)
+	return ok && l.token == token
 }
 
 // put begins a lease, or a Hold if the token is empty, in the place of any
 // other of key.
-func (t *leases) put(key, token string, life time.Duration) {
+func (t *leases) put(key string, l lease) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.closed {
 		return
 	}
 	if t.of == nil {
-		t.of = make(map[string]*lease)
+		t.of = make(map[string]lease)
 	}
-	if old := t.of[key]; old != nil {
-		t.remove(key, old)
-	}
-	l := &lease{token: token, due: &due{at: t.expiry.after(life), key: key}}
 	t.of[key] = l
-	t.n.Add(1)
-	t.expiry.add(l.due)
+	t.n.Store(int64(len(t.of)))
+	if t.timer == nil {
+		t.timer = time.AfterFunc(sweepLeasesEvery, t.sweep)
+	}
 }
 
-// end drops what there is of key, and expire if its life is over at now.
-func (t *leases) end(key string) { t.expire(key, never) }
-
-func (t *leases) expire(key string, now int64) {
+// end drops what there is of key.
+func (t *leases) end(key string) {
 	if t.n.Load() == 0 {
 		return
 	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if l := t.of[key]; l != nil && l.due.at <= now {
-		t.remove(key, l)
-	}
+	delete(t.of, key)
+	t.n.Store(int64(len(t.of)))
 }
 
-// drop drops l, unless something else has taken its place.
-func (t *leases) drop(key string, l *lease) {
+// sweepLeases drops the leases that are over. There are never more of them than
+// loads in the last seconds, so that it may look at all.
+func (s *Store) sweepLeases() {
+	t := &s.leases
+	now := s.now()
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	if t.of[key] == l {
-		t.remove(key, l)
+	for key, l := range t.of {
+		if l.ends <= now {
+			delete(t.of, key)
+		}
 	}
-}
-
-// remove is called under t.mu.
-func (t *leases) remove(key string, l *lease) {
-	delete(t.of, key)
-	t.n.Add(-1)
-	t.expiry.remove(l.due)
+	t.n.Store(int64(len(t.of)))
+	t.timer = nil
+	if len(t.of) > 0 {
+		t.timer = time.AfterFunc(sweepLeasesEvery, t.sweep)
+	}
 }
 
 func (t *leases) keys() []string {
@@ -116,6 +120,9 @@ func (t *leases) close() {
 	t.closed = true
 	t.of = nil
 	t.n.Store(0)
+	if t.timer != nil {
+		t.timer.Stop()
+	}
 }
 
 // GetOrLease implements store.LeaseStore. An entry of the same *Live as despite
@@ -132,24 +139,25 @@ func (s *Store) GetOrLease(ctx context.Context, key, token string, life time.Dur
 	}
 	for {
 		var none *store.Live
-		e, found := s.cache.GetIfPresent(key)
-		if ttl, live := s.timeLeft(e); found && live {
-			same, err := sameBytes(e.live, despite)
-			if err != nil {
-				return store.Lookup{}, encodeError(op, key, err)
+		if e, found := s.cache.Get(key); found {
+			if ttl, live := s.timeLeft(e); live {
+				same, err := sameBytes(e.Value, despite)
+				if err != nil {
+					return store.Lookup{}, encodeError(op, key, err)
+				}
+				if !same {
+					s.hit(key, e.Value)
+					return store.Lookup{Live: e.Value, TTL: ttl}, nil
+				}
+				none = e.Value
 			}
-			if !same {
-				s.counts.add(hits)
-				return store.Lookup{Live: e.live, TTL: ttl}, nil
-			}
-			none = e.live
 		}
 		lookup, ok, err := s.lease(op, key, token, life, none)
 		if err != nil {
 			return store.Lookup{}, err
 		}
 		if ok {
-			s.counts.add(misses)
+			s.missed(key)
 			return lookup, nil
 		}
 	}
@@ -172,17 +180,17 @@ func sameBytes(l, despite *store.Live) (bool, error) {
 // is an entry by now that is not none.
 func (s *Store) lease(op, key, token string, life time.Duration, none *store.Live) (found store.Lookup, ok bool, err error) {
 	err = s.alter(op, key, false, func(old entry, live bool) (entry, Cause) {
-		if ok = !live || old.live == none; !ok {
+		if ok = !live || old.Value == none; !ok {
 			return entry{}, kept
 		}
-		now := s.expiry.now()
-		l := s.leases.get(key, now)
-		if l == nil || l.token == token {
+		now := s.now()
+		l, taken := s.leases.get(key, now)
+		if !taken || l.token == token {
 			found = store.Lookup{Lease: store.LeaseGranted, TTL: life}
-			s.leases.put(key, token, life)
+			s.leases.put(key, lease{token, s.cache.After(life)})
 			return entry{}, kept
 		}
-		found = store.Lookup{Lease: store.LeaseTaken, TTL: time.Duration(l.due.at - now)}
+		found = store.Lookup{Lease: store.LeaseTaken, TTL: time.Duration(l.ends - now)}
 		if l.token == "" {
 			found.Lease = store.LeaseBlocked
 		}
@@ -205,28 +213,13 @@ func (s *Store) Fill(ctx context.Context, key, token string, l *store.Live, ttl 
 	if l == nil {
 		return false, store.Errorf(op, key, store.ErrInvalid, "the Live is nil")
 	}
-	e, err := s.newEntry(op, key, l, ttl)
-	if err != nil {
-		return false, err
-	}
-	var mine *lease
-	defer func() {
-		if mine != nil {
-			s.leases.drop(key, mine)
+	err = s.write(op, key, l, ttl, func(entry, bool) Cause {
+		if filled = s.leases.has(key, token, s.now()); !filled {
+			return kept
 		}
-	}()
-	err = s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if mine = s.leases.find(key, token); mine == nil {
-			return entry{}, kept
-		}
-		mine.filled = true
-		return e, Replaced
+		return Replaced
 	})
-	if mine == nil {
-		return false, err
-	}
-	s.counts.add(sets)
-	return true, nil
+	return filled && err == nil, err
 }
 
 // RenewLease implements store.LeaseStore.
@@ -236,8 +229,8 @@ func (s *Store) RenewLease(ctx context.Context, key, token string, life time.Dur
 		return false, err
 	}
 	err = s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if renewed = s.leases.find(key, token) != nil; renewed {
-			s.leases.put(key, token, life)
+		if renewed = s.leases.has(key, token, s.now()); renewed {
+			s.leases.put(key, lease{token, s.cache.After(life)})
 		}
 		return entry{}, kept
 	})
@@ -251,7 +244,7 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 		return err
 	}
 	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		if s.leases.find(key, token) != nil {
+		if s.leases.has(key, token, s.now()) {
 			s.leases.end(key)
 		}
 		return entry{}, kept
@@ -269,7 +262,7 @@ func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error 
 		return err
 	}
 	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
-		s.leases.put(key, "", life)
+		s.leases.put(key, lease{ends: s.cache.After(life)})
 		return entry{}, Deleted
 	})
 }

@@ -23,7 +23,7 @@ type locks struct {
 type lock struct {
 	token string
 	fence uint64
-	ends  int64 // as expiry.now counts
+	ends  int64 // as Store.now counts
 }
 
 // held returns the lock of key unless its ttl is over. It requires t.mu.
@@ -77,7 +77,7 @@ func (s *Store) TryLock(ctx context.Context, key, token string, ttl time.Duratio
 	if s.closed.Load() {
 		return store.LockResult{}, errClosed(op, key)
 	}
-	now := s.expiry.now()
+	now := s.now()
 	l, ok := t.held(key, now)
 	switch {
 	case !ok:
@@ -85,7 +85,7 @@ func (s *Store) TryLock(ctx context.Context, key, token string, ttl time.Duratio
 	case l.token != token:
 		return store.LockResult{Remaining: time.Duration(l.ends - now)}, nil
 	}
-	l.ends = s.expiry.after(ttl)
+	l.ends = s.cache.After(ttl)
 	t.put(key, l, now)
 	return store.LockResult{Acquired: true, Fence: l.fence}, nil
 }
@@ -94,7 +94,7 @@ func (s *Store) TryLock(ctx context.Context, key, token string, ttl time.Duratio
 func (s *Store) ExtendLock(ctx context.Context, key, token string, ttl time.Duration) (extended bool, err error) {
 	const op = "extendlock"
 	err = s.withLock(ctx, op, key, token, ttl, func(l lock) {
-		l.ends = s.expiry.after(ttl)
+		l.ends = s.cache.After(ttl)
 		s.locks.of[key] = l
 		extended = true
 	})
@@ -123,7 +123,7 @@ func (s *Store) withLock(ctx context.Context, op, key, token string, ttl time.Du
 	if s.closed.Load() {
 		return errClosed(op, key)
 	}
-	if l, ok := s.locks.held(key, s.expiry.now()); ok && l.token == token {
+	if l, ok := s.locks.held(key, s.now()); ok && l.token == token {
 		do(l)
 	}
 	return nil

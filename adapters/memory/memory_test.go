@@ -11,6 +11,7 @@ import (
 	"time"
 	"weak"
 
+	"github.com/cairncache/cairn/adapters/memory/internal/cache"
 	"github.com/cairncache/cairn/store"
 )
 
@@ -33,10 +34,10 @@ func set(t *testing.T, s store.Store, key, value string, ttl time.Duration) {
 
 func TestOptionsThatMakeNoSense(t *testing.T) {
 	for field, o := range map[string]*Options{
-		"MaxEntries":              {MaxEntries: -1},
-		"MaxBytes":                {MaxBytes: -1},
-		"MaxEntries and MaxBytes": {MaxEntries: 1, MaxBytes: 1},
-		"TTL":                     {TTL: -1},
+		"MaxEntries": {MaxEntries: -1},
+		"MaxBytes":   {MaxBytes: -1},
+		"Policy":     {Policy: 99},
+		"TTL":        {TTL: -1},
 	} {
 		_, err := New(o)
 		if !errors.Is(err, store.ErrInvalid) || !strings.Contains(fmt.Sprint(err), "store: new: "+field) {
@@ -46,14 +47,16 @@ func TestOptionsThatMakeNoSense(t *testing.T) {
 }
 
 func TestBoundOfOptions(t *testing.T) {
-	for want, o := range map[uint64]*Options{
-		100_000:     nil,
-		7:           {MaxEntries: 7},
-		1000:        {MaxBytes: 1000},
-		math.MaxInt: {MaxEntries: math.MaxInt},
+	for want, o := range map[cache.Limits]*Options{
+		{Entries: 100_000}:                       nil,
+		{Entries: 7}:                             {MaxEntries: 7},
+		{Entries: math.MaxInt, Bytes: 1000}:      {MaxBytes: 1000},
+		{Entries: 7, Bytes: 1000}:                {MaxEntries: 7, MaxBytes: 1000},
+		{Entries: math.MaxInt}:                   {MaxEntries: math.MaxInt},
+		{Entries: 100_000, Policy: cache.Random}: {Policy: Random},
 	} {
-		if got := newStore(t, o).cache.GetMaximum(); got != want {
-			t.Errorf("New(%+v) is bounded by %d, want %d", o, got, want)
+		if got := newStore(t, o).cache.Limits(); got != want {
+			t.Errorf("New(%+v) has the limits %+v, want %+v", o, got, want)
 		}
 	}
 	s := newStore(t, &Options{MaxEntries: math.MaxInt})
@@ -76,8 +79,8 @@ func TestCloseDropsEverything(t *testing.T) {
 	if err := s.SetLive(ctx, "late", closing, time.Hour); !errors.Is(err, store.ErrClosed) {
 		t.Errorf("SetLive during which the Store is closed = %v, want ErrClosed", err)
 	}
-	if entries, deadlines := s.held(); entries != 0 || deadlines != 0 {
-		t.Errorf("a closed Store holds %d entries and %d deadlines", entries, deadlines)
+	for key := range s.All() {
+		t.Errorf("a closed Store holds %q", key)
 	}
 	if got := s.Stats(); got.Entries != 0 || got.Bytes != 0 {
 		t.Errorf("a closed Store counts %d entries and %d bytes", got.Entries, got.Bytes)
@@ -124,20 +127,21 @@ func TestForgottenStoreIsCollected(t *testing.T) {
 
 func TestOpen(t *testing.T) {
 	for url, want := range map[string]string{
-		"memory:":                       "",
-		"memory:?max_entries=10&ttl=5m": "",
-		"memory:?max_bytes=64MiB":       "",
-		"memory://?prefix=app:":         "",
-		"memory://localhost":            "no host and no path",
-		"memory:/var/cache":             "no host and no path",
-		"memory:?max_entries=0":         "max_entries: 0",
-		"memory:?max_bytes=0":           "max_bytes: 0",
-		"memory:?max_entries=-1":        "max_entries: ",
-		"memory:?max_bytes=64":          "max_bytes: ",
-		"memory:?ttl=300":               "ttl: ",
-		"memory:?max_entires=1":         `unknown parameter "max_entires" (did you mean "max_entries"?`,
-		"memory:?max_entries=1&max_bytes=1KiB": `store: open "memory:?max_entries=1&max_bytes=1KiB": ` +
-			`MaxEntries and MaxBytes are both set`,
+		"memory:":                                         "",
+		"memory:?max_entries=10&ttl=5m":                   "",
+		"memory:?max_bytes=64MiB":                         "",
+		"memory://?prefix=app:":                           "",
+		"memory://localhost":                              "no host and no path",
+		"memory:/var/cache":                               "no host and no path",
+		"memory:?max_entries=0":                           "max_entries: 0",
+		"memory:?max_bytes=0":                             "max_bytes: 0",
+		"memory:?max_entries=-1":                          "max_entries: ",
+		"memory:?max_bytes=64":                            "max_bytes: ",
+		"memory:?ttl=300":                                 "ttl: ",
+		"memory:?max_entires=1":                           `unknown parameter "max_entires" (did you mean "max_entries"?`,
+		"memory:?max_entries=1&max_bytes=1KiB&policy=mru": "",
+		"memory:?policy=Random":                           "",
+		"memory:?policy=arc":                              `store: open "memory:?policy=arc": policy: there is no "arc"; write one of tinylfu, lru, mru, lfu, fifo, lifo, random`,
 	} {
 		s, err := store.Open(t.Context(), url)
 		switch {

@@ -1,15 +1,17 @@
 package memory
 
 import (
+	"cmp"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/cairncache/cairn/store"
 )
 
 func init() { store.Register("memory", open) }
 
-// open opens memory:?max_entries=…&max_bytes=…&ttl=…&prefix=…
+// open opens memory:?max_entries=…&max_bytes=…&policy=…&ttl=…&prefix=…
 func open(_ context.Context, u *store.URL) (store.Store, error) {
 	u.NoAddress()
 	o := &Options{
@@ -17,8 +19,10 @@ func open(_ context.Context, u *store.URL) (store.Store, error) {
 		MaxBytes:   u.Size("max_bytes"),
 		TTL:        u.Duration("ttl"),
 	}
+	policy, badPolicy := policy(u)
+	o.Policy = policy
 	prefix := u.Text("prefix")
-	if err := u.Err(); err != nil {
+	if err := cmp.Or(u.Err(), badPolicy); err != nil {
 		return nil, err
 	}
 	switch {
@@ -35,4 +39,20 @@ func open(_ context.Context, u *store.URL) (store.Store, error) {
 		return store.Prefix(s, prefix), nil
 	}
 	return s, nil
+}
+
+// policy takes the names of the constants in any case.
+func policy(u *store.URL) (Policy, error) {
+	name := u.Text("policy")
+	if name == "" {
+		return TinyLFU, nil
+	}
+	var names []string
+	for p := TinyLFU; p.Valid(); p++ {
+		if strings.EqualFold(name, p.String()) {
+			return p, nil
+		}
+		names = append(names, strings.ToLower(p.String()))
+	}
+	return 0, u.Errorf("policy: there is no %q; write one of %s", name, strings.Join(names, ", "))
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cairncache/cairn/adapters/memory/internal/cache"
 	"github.com/cairncache/cairn/store"
 )
 
@@ -32,7 +33,10 @@ func (s *Store) GetWithTTL(ctx context.Context, key string) ([]byte, time.Durati
 // GetLive returns the entry itself. It does not allocate.
 func (s *Store) GetLive(ctx context.Context, key string) (*store.Live, error) {
 	e, err := s.lookup(ctx, "getlive", key)
-	return e.live, err
+	if err != nil {
+		return nil, err
+	}
+	return e.Value, nil
 }
 
 // GetLiveAt implements store.LiveAtStore. It does not allocate.
@@ -40,12 +44,12 @@ func (s *Store) GetLiveAt(ctx context.Context, key string, now time.Time) (*stor
 	if ctx == nil || ctx.Err() != nil {
 		return nil, store.Check(ctx, "getliveat", key)
 	}
-	e, ok := s.cache.GetIfPresent(key)
-	if !ok || e.deadline != never && e.deadline <= s.expiry.at(now) {
+	e, ok := s.cache.Get(key)
+	if !ok || e.Deadline != cache.Never && e.Deadline <= s.cache.At(now) {
 		return nil, s.miss(ctx, "getliveat", key)
 	}
-	s.counts.add(hits)
-	return e.live, nil
+	s.hit(key, e.Value)
+	return e.Value, nil
 }
 
 // GetMany implements store.GetManyStore. What can fail for one of the keys is
@@ -108,8 +112,8 @@ func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error
 			yield("", err)
 			return
 		}
-		for key, e := range s.cache.All() {
-			if !strings.HasPrefix(key, prefix) || s.expired(e) {
+		for key := range s.All() {
+			if !strings.HasPrefix(key, prefix) {
 				continue
 			}
 			if err := s.check(ctx, op); err != nil {
@@ -123,19 +127,13 @@ func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error
 	}
 }
 
-// Len is the number of entries. It removes the expired ones first.
-func (s *Store) Len() int {
-	s.removeExpired()
-	return int(s.bound.entries.Load())
-}
-
 func (s *Store) get(ctx context.Context, op, key string) ([]byte, entry, error) {
 	e, err := s.lookup(ctx, op, key)
 	if err != nil {
 		return nil, entry{}, err
 	}
 	// A copy that is not nil, also if it is empty.
-	b, err := e.live.Bytes()
+	b, err := e.Value.Bytes()
 	if err != nil {
 		return nil, entry{}, encodeError(op, key, err)
 	}
@@ -150,11 +148,11 @@ func (s *Store) lookup(ctx context.Context, op, key string) (entry, error) {
 	if ctx == nil || ctx.Err() != nil {
 		return entry{}, store.Check(ctx, op, key)
 	}
-	e, ok := s.cache.GetIfPresent(key)
+	e, ok := s.cache.Get(key)
 	if !ok || s.expired(e) {
-		return entry{}, s.miss(ctx, op, key)
+		return e, s.miss(ctx, op, key)
 	}
-	s.counts.add(hits)
+	s.hit(key, e.Value)
 	return e, nil
 }
 
@@ -162,21 +160,12 @@ func (s *Store) miss(ctx context.Context, op, key string) error {
 	if err := s.check(ctx, op, key); err != nil {
 		return err
 	}
-	s.counts.add(misses)
+	s.missed(key)
 	return store.ErrNotFound
 }
 
 // peek is a read that does not count.
 func (s *Store) peek(key string) (entry, bool) {
-	found, ok := s.cache.GetEntryQuietly(key)
-	return found.Value, ok && !s.expired(found.Value)
-}
-
-// timeLeft is what TTL answers for e, or false if it has expired.
-func (s *Store) timeLeft(e entry) (time.Duration, bool) {
-	if e.deadline == never {
-		return store.Forever, true
-	}
-	left := time.Duration(e.deadline - s.expiry.now())
-	return left, left > 0
+	e, ok := s.cache.Peek(key)
+	return e, ok && !s.expired(e)
 }

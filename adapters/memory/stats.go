@@ -1,20 +1,20 @@
 package memory
 
-import (
-	"sync/atomic"
-	"unsafe"
-)
+import "github.com/cairncache/cairn/adapters/memory/internal/cache"
 
-// Stats is what a Store has done since it was made, or since ResetStats.
+// Stats is what a Store has done since it was made, or since ResetStats, and
+// what it holds. All of it is of the same moment: every value that was set is
+// either there or has left by one of the causes, unless counting was paused
+// or reset.
 type Stats struct {
 	Hits   uint64 // entries that Get, GetLive, GetMany, GetWithTTL, GetManyWithTTL and GetOrLease found
 	Misses uint64 // and that they did not find
-	Sets   uint64 // values written, by whatever method
+	Sets   uint64 // values written, by whatever method; Touch writes none, nor does SetLive of what is there
 
 	// Values that have left the Store, by cause.
-	Deleted, Expired, Evicted, Replaced, Cleared uint64
+	Deleted, Expired, Evicted, Replaced, Cleared, Popped uint64
 
-	HookPanics uint64 // calls of OnRemove, or of a Watcher, that panicked
+	HookPanics uint64 // calls of a hook, or of a Watcher, that panicked
 
 	Entries int   // now
 	Bytes   int64 // now, as MaxBytes counts them; 0 without MaxBytes
@@ -22,72 +22,56 @@ type Stats struct {
 
 // HitRate is the share of hits in all reads, between 0 and 1; 0 if there were
 // none.
-func (s Stats) HitRate() float64 {
-	if s.Hits == 0 {
+func (s Stats) HitRate() float64 { return share(s.Hits, s.Hits+s.Misses) }
+
+// MissRate is the share of misses in all reads, between 0 and 1; 0 if there
+// were none.
+func (s Stats) MissRate() float64 { return share(s.Misses, s.Hits+s.Misses) }
+
+// EvictionRate is how many of the values that were written were evicted,
+// between 0 and 1; 0 if none was written.
+func (s Stats) EvictionRate() float64 { return share(s.Evicted, s.Sets) }
+
+func share(part, all uint64) float64 {
+	if part == 0 || all == 0 {
 		return 0
 	}
-	return float64(s.Hits) / float64(s.Hits+s.Misses)
+	return min(1, float64(part)/float64(all))
 }
 
-// Stats returns the counts as they are now. Calls that are under way may be in
-// some of them only.
+// Stats returns the counts as they are now.
 func (s *Store) Stats() Stats {
-	entries := s.Len() // first, as it removes what has expired
+	defer s.report("") // of what has expired
+	now := s.cache.Stats()
 	return Stats{
-		Hits:       s.counts.sum(hits),
-		Misses:     s.counts.sum(misses),
-		Sets:       s.counts.sum(sets),
-		Deleted:    s.counts.sum(removals + counter(Deleted)),
-		Expired:    s.counts.sum(removals + counter(Expired)),
-		Evicted:    s.counts.sum(removals + counter(Capacity)),
-		Replaced:   s.counts.sum(removals + counter(Replaced)),
-		Cleared:    s.counts.sum(removals + counter(Cleared)),
-		HookPanics: s.counts.panics.Load(),
-		Entries:    entries,
-		Bytes:      s.bound.bytes.Load(),
+		Hits:       now.Hits,
+		Misses:     now.Misses,
+		Sets:       now.Sets,
+		Deleted:    now.Removed[cache.Deleted],
+		Expired:    now.Removed[cache.Expired],
+		Evicted:    now.Removed[cache.Capacity],
+		Replaced:   now.Removed[cache.Replaced],
+		Cleared:    now.Removed[cache.Cleared],
+		Popped:     now.Removed[cache.Popped],
+		HookPanics: s.panics.Load(),
+		Entries:    now.Entries,
+		Bytes:      now.Bytes,
 	}
 }
 
 // ResetStats sets all counts to 0, but for Entries and Bytes. It touches no
 // entry.
 func (s *Store) ResetStats() {
-	for i := range s.counts.stripes {
-		for c := range s.counts.stripes[i] {
-			s.counts.stripes[i][c].Store(0)
-		}
-	}
-	s.counts.panics.Store(0)
+	s.cache.ResetStats()
+	s.panics.Store(0)
 }
 
-// A counter is something that is counted.
-type counter int
+// PauseStats stops all counting but that of Entries and Bytes, until
+// ResumeStats.
+func (s *Store) PauseStats() { s.cache.PauseStats(true) }
 
-const (
-	hits counter = iota
-	misses
-	sets
-	removals // + the Cause, which begins at 1
-)
+// ResumeStats goes on counting.
+func (s *Store) ResumeStats() { s.cache.PauseStats(false) }
 
-// counters are counted in stripes, so that goroutines that run at the same time
-// mostly write to cache lines of their own.
-type counters struct {
-	stripes [32]stripe
-	panics  atomic.Uint64
-}
-
-// A stripe has room for each counter, and is two cache lines long.
-type stripe [16]atomic.Uint64
-
-func (c *counters) add(what counter) {
-	var here byte // on the stack, by whose place the goroutine is known
-	stack := uint64(uintptr(unsafe.Pointer(&here))) >> 11
-	c.stripes[stack*0x9e3779b97f4a7c15>>59][what].Add(1)
-}
-
-func (c *counters) sum(what counter) (n uint64) {
-	for i := range c.stripes {
-		n += c.stripes[i][what].Load()
-	}
-	return n
-}
+// StatsEnabled is whether counting is not paused.
+func (s *Store) StatsEnabled() bool { return !s.cache.StatsPaused() }

@@ -2,6 +2,7 @@ package memory
 
 import (
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -89,11 +90,11 @@ func TestStatsAreExactUnderConcurrency(t *testing.T) {
 func TestQuestionsAreNoUse(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		ctx := t.Context()
-		s := newStore(t, &Options{MaxEntries: 20})
+		s := newStore(t, &Options{MaxEntries: 20, Policy: LRU})
 		order := func() (keys []string) {
 			synctest.Wait()
-			for e := range s.cache.Coldest() {
-				keys = append(keys, e.Key)
+			for key := range s.All() {
+				keys = append(keys, key)
 			}
 			return keys
 		}
@@ -119,4 +120,116 @@ func TestQuestionsAreNoUse(t *testing.T) {
 			t.Error("Get does not change the order of eviction: the test proves nothing")
 		}
 	})
+}
+
+// At every snapshot what was set is there or has left, whatever goes on.
+func TestStatsAreOfOneMoment(t *testing.T) {
+	ctx := t.Context()
+	for _, p := range allPolicies() {
+		t.Run(p.String(), func(t *testing.T) {
+			t.Parallel()
+			s := newStore(t, &Options{MaxEntries: 4096, Policy: p})
+			var workers sync.WaitGroup
+			for w := range 4 {
+				workers.Go(func() {
+					for i := range 3000 {
+						key := fmt.Sprint(rand.IntN(6000))
+						switch rand.IntN(10) {
+						case 0:
+							s.Delete(ctx, key)
+						case 1:
+							s.Pop()
+						case 2:
+							s.Evict(2)
+						case 3:
+							s.Touch(ctx, key, 1)
+						case 4:
+							if i%500 == 0 {
+								s.Clear(ctx)
+							}
+						case 5:
+							if w == 0 && i%100 == 0 {
+								s.Reconfigure(&Options{MaxEntries: 1000 + i, Policy: Policy(i/100) % (Random + 1)})
+							}
+						default:
+							s.Set(ctx, key, nil, time.Duration(rand.IntN(2))*time.Millisecond)
+						}
+					}
+				})
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				workers.Wait()
+			}()
+			for running := true; running; {
+				select {
+				case <-done:
+					running = false
+				default:
+				}
+				got := s.Stats()
+				if left := got.Deleted + got.Expired + got.Evicted + got.Replaced + got.Cleared + got.Popped; got.Sets != left+uint64(got.Entries) {
+					t.Fatalf("%d values set, but %d left and %d are there: %+v", got.Sets, left, got.Entries, got)
+				}
+			}
+		})
+	}
+}
+
+func TestPauseStats(t *testing.T) {
+	ctx := t.Context()
+	s := newStore(t, nil)
+	use := func() {
+		set(t, s, "k", "", 0)
+		set(t, s, "other", "", 0)
+		s.Get(ctx, "k")
+		s.Get(ctx, "x")
+		s.Delete(ctx, "other")
+	}
+	use()
+	before := s.Stats()
+	if before.Hits != 1 || before.Misses != 1 || before.Sets != 2 || before.Deleted != 1 || !s.StatsEnabled() {
+		t.Fatalf("before: %+v", before)
+	}
+	s.PauseStats()
+	s.PauseStats()
+	use()
+	set(t, s, "more", "", 0)
+	want := before
+	want.Entries = 2
+	if got := s.Stats(); got != want || s.StatsEnabled() {
+		t.Errorf("while counting is paused: %+v, want %+v", got, want)
+	}
+	s.ResumeStats()
+	s.Get(ctx, "more")
+	want.Hits++
+	if got := s.Stats(); got != want || !s.StatsEnabled() {
+		t.Errorf("when it goes on: %+v, want %+v", got, want)
+	}
+	s.PauseStats()
+	s.ResetStats()
+	if got := s.Stats(); got != (Stats{Entries: 2}) || s.StatsEnabled() {
+		t.Errorf("after ResetStats, which resumes nothing: %+v", got)
+	}
+}
+
+func TestRates(t *testing.T) {
+	for _, c := range []struct {
+		Stats
+		hit, miss, eviction float64
+	}{
+		{Stats{}, 0, 0, 0},
+		{Stats{Hits: 3, Misses: 1}, 0.75, 0.25, 0},
+		{Stats{Misses: 5}, 0, 1, 0},
+		{Stats{Hits: 5}, 1, 0, 0},
+		{Stats{Sets: 8, Evicted: 2}, 0, 0, 0.25},
+		{Stats{Sets: 8, Evicted: 8}, 0, 0, 1},
+		{Stats{Sets: 1, Evicted: 8}, 0, 0, 1}, // those were set before ResetStats
+		{Stats{Evicted: 8}, 0, 0, 0},
+	} {
+		if h, m, e := c.HitRate(), c.MissRate(), c.EvictionRate(); h != c.hit || m != c.miss || e != c.eviction {
+			t.Errorf("%+v has the rates %v, %v and %v", c, h, m, e)
+		}
+	}
 }

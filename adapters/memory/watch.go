@@ -24,8 +24,8 @@ type watcher struct {
 }
 
 // Watch implements store.WatchStore. w is told of a change after it is made
-// and before the call that made it returns, and of an entry that has expired
-// or was evicted when it is removed. Clear is a Flush. Proven is called once,
+// and before the call that made it returns, and of an entry that has expired,
+// or was evicted or popped, when it is removed. Clear is a Flush. Proven is called once,
 // with store.AlwaysProven, before Watch returns.
 //
 // All watchers are called one at a time, by the goroutines that write, which
@@ -50,7 +50,7 @@ func (s *Store) Watch(ctx context.Context, w store.Watcher) error {
 	}
 	// Evictions that are under way have not noticed w. This waits for them; a
 	// write asks who watches when it is done.
-	s.cache.CleanUp()
+	s.cache.Settle()
 	defer s.report("")
 	s.watching.telling.Lock()
 	defer s.watching.telling.Unlock()
@@ -102,8 +102,8 @@ func (x *watching) close() {
 	x.evicted = nil
 }
 
-// evict takes note of a key whose entry leaves otter's table, under otter's
-// locks; who releases them calls report.
+// evict takes note of a key whose entry was removed by no call for that key,
+// under its lock; who releases that calls report.
 func (x *watching) evict(key string) {
 	if x.list.Load() == nil {
 		return
@@ -137,7 +137,7 @@ func (s *Store) tell(changed string) {
 	for _, key := range keys {
 		s.await(key)
 	}
-	if changed != "" {
+	if changed != "" && !slices.Contains(keys, changed) {
 		keys = append(keys, changed)
 	}
 	if len(keys) > 0 {

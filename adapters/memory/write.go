@@ -4,12 +4,9 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"iter"
-	"slices"
 	"time"
 
 	"github.com/cairncache/cairn/store"
-	"github.com/maypok86/otter/v2"
 )
 
 // Set stores a copy of value.
@@ -86,36 +83,54 @@ func (s *Store) Clear(ctx context.Context) error {
 		return err
 	}
 	defer s.flush() // also if some stay
-	for _, keys := range []iter.Seq[string]{slices.Values(s.leases.keys()), s.cache.Keys()} {
-		for key := range keys {
-			if err := s.check(ctx, op); err != nil {
-				return err
-			}
-			if err := s.remove(op, key, Cleared); err != nil {
-				return err
-			}
+	for _, key := range s.leases.keys() {
+		if err := s.remove(op, key, Cleared); err != nil {
+			return err
+		}
+	}
+	for key := range s.cache.All() {
+		if err := s.check(ctx, op); err != nil {
+			return err
+		}
+		if err := s.remove(op, key, Cleared); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 func (s *Store) set(op, key string, l *store.Live, ttl time.Duration) error {
-	e, err := s.newEntry(op, key, l, ttl)
+	err := s.write(op, key, l, ttl, func(entry, bool) Cause { return Replaced })
 	if errors.Is(err, store.ErrTooLarge) {
 		return cmp.Or(s.remove(op, key, Deleted), err)
 	}
-	if err != nil {
-		return err
-	}
-	if err := s.change(op, key, func(entry, bool) (entry, Cause) { return e, Replaced }); err != nil {
-		return err
-	}
-	s.counts.add(sets)
-	return nil
+	return err
 }
 
 func (s *Store) remove(op, key string, cause Cause) error {
 	return s.change(op, key, func(entry, bool) (entry, Cause) { return entry{}, cause })
+}
+
+// write is change with an entry of l, made for the options that hold when it is
+// stored: others may ask for its size.
+func (s *Store) write(op, key string, l *store.Live, ttl time.Duration, decide func(old entry, live bool) Cause) error {
+	for {
+		o := s.options.Load()
+		e, err := s.newEntry(o, op, key, l, ttl)
+		if err != nil {
+			return err
+		}
+		outdated := false
+		err = s.change(op, key, func(old entry, live bool) (entry, Cause) {
+			if outdated = s.options.Load() != o; outdated {
+				return entry{}, kept
+			}
+			return e, decide(old, live)
+		})
+		if !outdated {
+			return err
+		}
+	}
 }
 
 // change is every write that ends the lease of its key; alter is every write,
@@ -125,60 +140,73 @@ func (s *Store) remove(op, key string, cause Cause) error {
 //
 //   - Replaced: next takes its place. If next holds the same Live, the entry is
 //     renewed, and nothing is removed.
+//   - touched: it gets the deadline of next, and that is no use of it.
 //   - another cause: it is removed.
 //   - kept: it stays, and so does the lease. If it has expired it is removed
 //     all the same.
 //
-// decide runs under a lock of otter's, and may only look at its arguments and
-// use the leases. The error is ErrClosed, and decide is then not asked.
+// decide runs under a lock, and may only look at its arguments and use the
+// leases. The error is ErrClosed, and decide is then not asked.
 func (s *Store) change(op, key string, decide func(old entry, live bool) (next entry, cause Cause)) error {
 	return s.alter(op, key, true, decide)
 }
 
-// written is how a call of alter has gone.
-type written struct {
-	err     error
-	changed string // the key, if the watchers are to be told of it alone
-}
+const (
+	kept    Cause = 0
+	touched Cause = -1
+)
 
 func (s *Store) alter(op, key string, endsLease bool, decide func(old entry, live bool) (next entry, cause Cause)) error {
-	var w written
-	s.bound.writing.Add(1)
-	defer s.settle(&w)
-	s.cache.Compute(key, func(old entry, found bool) (entry, otter.ComputeOp) {
-		if s.closed.Load() { // under the lock, so that Close finds every entry there is
-			w.err = errClosed(op, key)
-			return entry{}, otter.CancelOp
+	for {
+		changed, err := s.alterLocked(op, key, endsLease, decide)
+		s.report(changed)
+		if err != errBusy {
+			return err
 		}
-		live := found && !s.expired(old)
-		next, cause := decide(old, live)
-		if endsLease && cause != kept {
-			s.leases.end(key)
+		s.cache.Evict(1)
+	}
+}
+
+var errBusy = errors.New("see Slot.Put")
+
+// alterLocked returns the key if the watchers are to be told of it alone, and
+// errBusy if it is to be called again, decide included.
+func (s *Store) alterLocked(op, key string, endsLease bool, decide func(old entry, live bool) (next entry, cause Cause)) (changed string, err error) {
+	slot := s.cache.Lock(key)
+	defer slot.Unlock()
+	if s.closed.Load() { // under the lock, so that Close finds every entry there is
+		return "", errClosed(op, key)
+	}
+	old, found := slot.Entry()
+	live := found && !s.expired(old)
+	next, cause := decide(old, live)
+	befalls := Replaced
+	if !live {
+		befalls = Expired
+	}
+	if cause == Replaced && !slot.Put(next, befalls) {
+		return "", errBusy
+	}
+	if endsLease && cause != kept {
+		s.leases.end(key)
+	}
+	renewed := live && cause == Replaced && next.Value == old.Value || cause == touched
+	if found && !live || cause != kept && cause != Cleared && (!renewed || live && next.Deadline < old.Deadline) {
+		changed = key
+	}
+	switch {
+	case cause == Replaced:
+		if !renewed {
+			s.noteSet(key, next.Value, old.Value, live)
 		}
-		stays := cause == Replaced || live && cause == kept
-		renewed := live && cause == Replaced && next.live == old.live
-		if found && !live || cause != kept && cause != Cleared && (!renewed || next.deadline < old.deadline) {
-			w.changed = key
-		}
-		s.count(found, stays)
-		switch {
-		case found && !live:
-			s.removed(key, old, Expired)
-		case renewed:
-			s.forget(key, old)
-		case live && cause != kept:
-			s.removed(key, old, cause)
-		}
-		switch {
-		case cause == Replaced:
-			s.added(key, next)
-			return next, otter.WriteOp
-		case found && !stays:
-			return entry{}, otter.InvalidateOp
-		}
-		return entry{}, otter.CancelOp
-	})
-	return w.err
+	case cause == touched && live:
+		slot.Renew(next.Deadline)
+	case found && !live:
+		slot.Remove(Expired)
+	case cause != kept && live:
+		slot.Remove(cause)
+	}
+	return changed, nil
 }
 
 func liveCopy(value []byte) *store.Live { return store.LiveBytes(append([]byte{}, value...)) }

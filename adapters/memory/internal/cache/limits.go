@@ -1,0 +1,82 @@
+package cache
+
+import "slices"
+
+// Reconfigure sets other limits, and another policy, at once and before any
+// other call. Entries stay, in the order that the old policy gave them, but for
+// those that there is no room for.
+//
+// Where Bytes were not limited before, Options.Size is called for all entries
+// under all locks. So is apply, if it is not nil, for what has to change together
+// with the limits.
+func (c *Cache[K, V]) Reconfigure(l Limits, apply func()) {
+	c.Expire()
+	all := c.lockAll()
+	if apply != nil {
+		apply()
+	}
+	sized := c.maxBytes.Load() > 0
+	c.maxEntries.Store(l.Entries)
+	c.maxBytes.Store(l.Bytes)
+	if (l.Bytes > 0) != sized {
+		c.bytes.Store(all.size(c))
+	}
+	all.shrink(c)
+	if l.Policy == all.policy && shardCount(l) == len(all.of) {
+		all.unlock()
+		return
+	}
+	c.shards.Store(all.moved(c, l))
+	all.retire()
+	c.findSoonest()
+}
+
+// Limits are the present ones.
+func (c *Cache[K, V]) Limits() Limits {
+	all := c.lockAll()
+	defer all.unlock()
+	return Limits{Entries: c.maxEntries.Load(), Bytes: c.maxBytes.Load(), Policy: all.policy}
+}
+
+// size is how many bytes there are. All shards are locked, here and below.
+func (s *shards[K, V]) size(c *Cache[K, V]) (bytes int64) {
+	for i := range s.of {
+		for n := range s.of[i].order.all() {
+			bytes += c.size(n.key, n.value.Load())
+		}
+	}
+	return bytes
+}
+
+// shrink evicts until the limits hold, from one shard after another.
+func (s *shards[K, V]) shrink(c *Cache[K, V]) {
+	for i := 0; !c.within(); i++ {
+		one := &s.of[i%len(s.of)]
+		if n := one.order.victim(); n != nil {
+			c.drop(one, n, Capacity)
+		}
+	}
+}
+
+func (c *Cache[K, V]) within() bool {
+	limit := c.maxBytes.Load()
+	return c.entries.Load() <= c.maxEntries.Load() && (limit == 0 || c.bytes.Load() <= limit)
+}
+
+// moved is shards for other limits that have copies of all entries: those who
+// read the old ones meanwhile still count uses in the old nodes.
+func (s *shards[K, V]) moved(c *Cache[K, V], l Limits) *shards[K, V] {
+	to := newShards[K, V](l)
+	for i := range s.of {
+		to.of[i%len(to.of)].counts.add(&s.of[i].counts)
+		nodes := slices.Collect(s.of[i].order.all())
+		if s.policy == MRU || s.policy == LIFO {
+			slices.Reverse(nodes) // what comes last is to be the newest
+		}
+		for _, n := range nodes {
+			hash := c.hash(n.key)
+			c.insert(to.shard(hash), n.key, uint32(hash), Entry[V]{n.value.Load(), n.deadline.Load()})
+		}
+	}
+	return to
+}

@@ -1,0 +1,109 @@
+package cache
+
+// A Slot is the place of a key, locked: what is seen and done in it is one
+// atomic step. Other keys may share the lock, so that nothing that takes time,
+// or uses the Cache, may happen before Unlock.
+type Slot[K comparable, V any] struct {
+	c    *Cache[K, V]
+	s    *shard[K, V]
+	n    *node[K, V] // nil if there is no entry
+	key  K
+	hash uint64
+}
+
+// Lock locks the slot of key.
+func (c *Cache[K, V]) Lock(key K) Slot[K, V] {
+	hash := c.hash(key)
+	s := c.lock(hash)
+	return Slot[K, V]{c: c, s: s, n: s.tables.find(uint32(hash), key), key: key, hash: hash}
+}
+
+// Unlock ends the use of the Slot.
+func (l *Slot[K, V]) Unlock() { l.s.mu.Unlock() }
+
+// Entry is what is there, whether it has expired or not.
+func (l *Slot[K, V]) Entry() (Entry[V], bool) {
+	if l.n == nil {
+		return Entry[V]{}, false
+	}
+	return Entry[V]{l.n.value.Load(), l.n.deadline.Load()}, true
+}
+
+// Put makes e the entry, as a write for the policy, and evicts others if that
+// takes more room than there is. The size of e by itself is within the limit.
+// Cause is what becomes of the value that is there: Replaced or, if the caller
+// has seen that it has expired, Expired. A value is not replaced by itself.
+//
+// Put seldom reports false: only others have what could be evicted, and they
+// are busy. The entry is then as it was. The caller unlocks, calls Evict(1),
+// which waits for them, and begins again.
+func (l *Slot[K, V]) Put(e Entry[V], cause Cause) bool {
+	c, s := l.c, l.s
+	size := c.size(l.key, e.Value)
+	if l.n == nil {
+		if !c.makeRoom(s, 1, size) {
+			return false
+		}
+		l.n = c.insert(s, l.key, uint32(l.hash), e)
+		c.countWrite(s, sets)
+		return true
+	}
+	old := l.n.value.Load()
+	if !l.write(size - c.size(l.key, old)) {
+		return false
+	}
+	l.set(e)
+	if old != e.Value || cause == Expired {
+		c.countWrite(s, sets)
+		c.tell(s, l.key, old, cause)
+	}
+	return true
+}
+
+// write tells the policy of a write that needs more bytes, or less. They do not
+// come at the price of the entry itself, whatever the policy thinks of it.
+func (l *Slot[K, V]) write(more int64) bool {
+	c, s, n := l.c, l.s, l.n
+	if more <= 0 {
+		s.order.write(n)
+		if more < 0 {
+			c.bytes.Add(more)
+		}
+		return true
+	}
+	uses := n.uses.Load()
+	s.order.remove(n)
+	c.schedule(s, n, Never)
+	ok := c.makeRoom(s, 0, more)
+	s.order.insert(n)
+	if !ok { // only TinyLFU has other shards
+		n.uses.Store(uses)
+	}
+	c.schedule(s, n, n.deadline.Load())
+	return ok
+}
+
+// Renew gives the entry that is there another deadline. For the policy that is
+// nothing.
+func (l *Slot[K, V]) Renew(deadline int64) {
+	l.set(Entry[V]{l.n.value.Load(), deadline})
+}
+
+// set changes the node so that readers, who take no lock, see both or neither.
+func (l *Slot[K, V]) set(e Entry[V]) {
+	n := l.n
+	if n.deadline.Load() != e.Deadline {
+		n.deadline.Store(changing)
+	}
+	n.value.Store(e.Value)
+	n.deadline.Store(e.Deadline)
+	l.c.schedule(l.s, n, e.Deadline)
+}
+
+// Remove removes the entry, if there is one.
+func (l *Slot[K, V]) Remove(cause Cause) {
+	if l.n != nil {
+		l.c.drop(l.s, l.n, cause)
+		l.n = nil
+	}
+}
