@@ -46,6 +46,7 @@ bench: servers
 .PHONY: compare
 compare: servers
 	cd comparisons && CAIRN_TEST_SERVERS=required go test -run '^$$' -bench . -timeout 1h ./...
+	cd comparisons && go run ./memory/hitratio -o ../docs/hit-ratio.svg
 
 .PHONY: servers
 servers:
