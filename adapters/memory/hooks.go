@@ -22,12 +22,33 @@ const (
 	Popped   = cache.Popped   // by Pop
 )
 
-// reports are the changes that OnSet and OnRemove have not been told of, in
-// their order.
-type reports struct {
-	n     atomic.Int64 // len(queue); 0 is all that a call finds where there are no hooks
+// A backlog is what has been noted and not been told, in its order.
+type backlog[T any] struct {
+	n     atomic.Int64 // len(queue); 0 is all that a call finds where nobody is told
 	mu    sync.Mutex
-	queue []change
+	queue []T
+}
+
+func (b *backlog[T]) put(one T) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.queue = append(b.queue, one)
+	b.n.Store(int64(len(b.queue)))
+}
+
+func (b *backlog[T]) take() (first T, ok bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if len(b.queue) == 0 {
+		return first, false
+	}
+	var none T
+	first, b.queue[0] = b.queue[0], none
+	if b.queue = b.queue[1:]; len(b.queue) == 0 {
+		b.queue = nil
+	}
+	b.n.Store(int64(len(b.queue)))
+	return first, true
 }
 
 // A change is a value that was set, or one that was removed.
@@ -59,13 +80,6 @@ func (s *Store) noteRemoval(key string, l *store.Live, cause Cause) {
 	}
 }
 
-func (r *reports) put(c change) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.queue = append(r.queue, c)
-	r.n.Store(int64(len(r.queue)))
-}
-
 // report tells the watchers, and then the hooks, what this goroutine has changed,
 // and what others have. See tell for changed.
 func (s *Store) report(changed string) {
@@ -86,21 +100,6 @@ func (s *Store) reportHooks() {
 		}
 		s.hook(c)
 	}
-}
-
-func (r *reports) take() (change, bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if len(r.queue) == 0 {
-		return change{}, false
-	}
-	first := r.queue[0]
-	r.queue[0] = change{}
-	if r.queue = r.queue[1:]; len(r.queue) == 0 {
-		r.queue = nil
-	}
-	r.n.Store(int64(len(r.queue)))
-	return first, true
 }
 
 // hook calls OnSet or OnRemove.

@@ -38,8 +38,8 @@ type Store struct {
 	leases   leases
 	locks    locks
 	watching watching
-	reports  reports
-	panics   atomic.Uint64 // of hooks and watchers
+	reports  backlog[change] // that OnSet and OnRemove have not been told of
+	panics   atomic.Uint64   // of hooks and watchers
 }
 
 var (

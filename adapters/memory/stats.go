@@ -42,7 +42,10 @@ func share(part, all uint64) float64 {
 // Stats returns the counts as they are now.
 func (s *Store) Stats() Stats {
 	defer s.report("") // of what has expired
-	now := s.cache.Stats()
+	return statsOf(s.cache.Stats(), s.panics.Load())
+}
+
+func statsOf(now cache.Stats, panics uint64) Stats {
 	return Stats{
 		Hits:       now.Hits,
 		Misses:     now.Misses,
@@ -53,7 +56,7 @@ func (s *Store) Stats() Stats {
 		Replaced:   now.Removed[cache.Replaced],
 		Cleared:    now.Removed[cache.Cleared],
 		Popped:     now.Removed[cache.Popped],
-		HookPanics: s.panics.Load(),
+		HookPanics: panics,
 		Entries:    now.Entries,
 		Bytes:      now.Bytes,
 	}

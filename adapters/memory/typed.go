@@ -2,7 +2,6 @@ package memory
 
 import (
 	"iter"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -235,21 +234,7 @@ func (t *Typed[K, V]) Resize(maxEntries int) error {
 // and GetOrSet, and Bytes is the sum of the costs, 0 without MaxCost.
 func (t *Typed[K, V]) Stats() Stats {
 	defer t.report()
-	now := t.cache.Stats()
-	return Stats{
-		Hits:       now.Hits,
-		Misses:     now.Misses,
-		Sets:       now.Sets,
-		Deleted:    now.Removed[cache.Deleted],
-		Expired:    now.Removed[cache.Expired],
-		Evicted:    now.Removed[cache.Capacity],
-		Replaced:   now.Removed[cache.Replaced],
-		Cleared:    now.Removed[cache.Cleared],
-		Popped:     now.Removed[cache.Popped],
-		HookPanics: t.panics.Load(),
-		Entries:    now.Entries,
-		Bytes:      now.Bytes,
-	}
+	return statsOf(t.cache.Stats(), t.panics.Load())
 }
 
 // Close drops all entries and stops the timer. The Typed stays empty: it may
@@ -353,33 +338,4 @@ func (t *Typed[K, V]) onRemove(r typedRemoval[K, V]) {
 	slot := t.cache.Lock(r.key) // what was noted under a lock is done after it
 	slot.Unlock()
 	t.options.OnRemove(r.key, r.value, r.cause)
-}
-
-// A backlog is what has been noted and not been told, in its order.
-type backlog[T any] struct {
-	n     atomic.Int64 // len(queue); 0 is all that a call finds where nobody is told
-	mu    sync.Mutex
-	queue []T
-}
-
-func (b *backlog[T]) put(one T) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.queue = append(b.queue, one)
-	b.n.Store(int64(len(b.queue)))
-}
-
-func (b *backlog[T]) take() (first T, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.queue) == 0 {
-		return first, false
-	}
-	var none T
-	first, b.queue[0] = b.queue[0], none
-	if b.queue = b.queue[1:]; len(b.queue) == 0 {
-		b.queue = nil
-	}
-	b.n.Store(int64(len(b.queue)))
-	return first, true
 }
