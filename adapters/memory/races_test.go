@@ -302,6 +302,7 @@ func TestNoFillAfterClearOrDelete(t *testing.T) {
 			}
 			if l.Lease == store.LeaseGranted {
 				loaded := strconv.FormatInt(version.Load(), 10)
+				runtime.Gosched()
 				s.Fill(ctx, "k", token, liveOf(loaded), time.Minute)
 			}
 		})()
@@ -317,6 +318,7 @@ func TestNoFillAfterClearOrDelete(t *testing.T) {
 			s.Reconfigure(&Options{Policy: Policy(i) % (Random + 1)})
 			s.Delete(ctx, "k")
 		}
+		runtime.Gosched()
 		if b, err := s.Get(ctx, "k"); err == nil {
 			if got, _ := strconv.ParseInt(string(b), 10, 64); got < now {
 				t.Fatalf("step %d: version %d is there, which was loaded before version %d", i, got, now)
