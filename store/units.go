@@ -67,6 +67,9 @@ func parseUnits(text string, units []unit, example1, example2 string) (int64, er
 	if text == "" {
 		return 0, malformed
 	}
+	if text[0] == '-' {
+		return 0, fmt.Errorf("%s is negative", quoteKey(text))
+	}
 	var sum float64
 	for rest := text; rest != ""; {
 		digits := rest[:len(rest)-len(strings.TrimLeft(rest, "0123456789."))]

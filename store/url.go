@@ -240,7 +240,11 @@ func (u *URL) Int(name string) int {
 		return 0
 	}
 	n, err := strconv.Atoi(value)
-	if err != nil || n < 0 {
+	switch {
+	case errors.Is(err, strconv.ErrRange):
+		u.bad(name, value, "is too large")
+		return 0
+	case err != nil || n < 0:
 		u.bad(name, value, "is not a whole number of at least 0")
 		return 0
 	}

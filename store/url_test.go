@@ -76,7 +76,7 @@ func TestOpenErrors(t *testing.T) {
 		{"gopher://h", `open "gopher://h": unknown scheme "gopher" (registered: memory, redis)`},
 		{"memory:?ttl=300", `open "memory:?ttl=300": ttl: "300" has no unit; write 300s or 5m`},
 		{"memory:?ttl=90", `open "memory:?ttl=90": ttl: "90" has no unit; write 90s or 90m`},
-		{"memory:?ttl=-5s", `open "memory:?ttl=-5s": ttl: "-5s" is not a number with a unit (ns, us, µs, ms, s, m, h, d, w), such as 5m`},
+		{"memory:?ttl=-5s", `open "memory:?ttl=-5s": ttl: "-5s" is negative`},
 		{"memory:?ttl=5x", `open "memory:?ttl=5x": ttl: "5x" is not a number with a unit (ns, us, µs, ms, s, m, h, d, w), such as 5m`},
 		{"memory:?ttl=0.1ns", `open "memory:?ttl=0.1ns": ttl: "0.1ns" is less than 1ns`},
 		{"memory:?ttl=400000w", `open "memory:?ttl=400000w": ttl: "400000w" is too large`},

@@ -11,7 +11,9 @@ import (
 	"github.com/cairncache/cairn/store"
 )
 
-// What a process had in memory is there again in the next one.
+// What a process had in memory is there again in the next one. A file is best
+// written under another name, synced, and renamed when Save has succeeded; the
+// context of a shutdown must not be one that is done already.
 func ExampleStore_Save() {
 	ctx := context.Background()
 	before, err := memory.New(nil)
@@ -21,7 +23,7 @@ func ExampleStore_Save() {
 	before.Set(ctx, "color", []byte("red"), time.Hour)
 	before.Set(ctx, "shape", []byte("round"), store.Forever)
 
-	var file bytes.Buffer // or an *os.File, that takes its name when Save has succeeded
+	var file bytes.Buffer // or an *os.File
 	saved, err := before.Save(ctx, &file)
 	fmt.Println("saved", saved, err)
 	before.Close()

@@ -208,20 +208,22 @@ func ExampleOptions_hooks() {
 // A Store that is in use gets other options, and keeps its entries.
 func ExampleStore_Reconfigure() {
 	ctx := context.Background()
-	s, err := memory.New(&memory.Options{MaxEntries: 1000, Policy: memory.FIFO})
+	s, err := memory.New(&memory.Options{MaxEntries: 1000, Policy: memory.FIFO, TTL: time.Hour})
 	if err != nil {
 		log.Fatal(err)
 	}
 	defer s.Close()
 	for i := range 1000 {
-		s.Set(ctx, fmt.Sprint(i), nil, store.Forever)
+		s.Set(ctx, fmt.Sprint(i), nil, store.DefaultTTL)
 	}
 
 	if err := s.Resize(500); err != nil { // evicts at once
 		log.Fatal(err)
 	}
 	fmt.Println(s.Len(), s.Full())
-	if err := s.Reconfigure(&memory.Options{MaxEntries: 600, Policy: memory.LIFO}); err != nil {
+	o := s.Options() // to be changed in part
+	o.MaxEntries, o.Policy = 600, memory.LIFO
+	if err := s.Reconfigure(&o); err != nil {
 		log.Fatal(err)
 	}
 	key, _, _ := s.Pop()

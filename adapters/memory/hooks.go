@@ -8,7 +8,8 @@ import (
 	"github.com/cairncache/cairn/store"
 )
 
-// A Cause is why a value has left a Store. An entry that had expired when
+// A Cause is why a value has left a Store: Deleted, Expired, Capacity, Replaced,
+// Cleared or Popped. It prints as its name. An entry that had expired when
 // something else would have removed it, but was still in memory, counts as
 // Expired.
 type Cause = cache.Cause
@@ -135,7 +136,7 @@ func (s *Store) onGet(f func(string, *store.Live, bool), key string, l *store.Li
 
 // contain, deferred, ends a panic of code that is not ours.
 func (s *Store) contain() {
-	if recover() != nil && s.StatsEnabled() {
+	if recover() != nil {
 		s.panics.Add(1)
 	}
 }

@@ -23,7 +23,8 @@ func (s *Store) Len() int {
 	return s.cache.Len()
 }
 
-// Full is whether another entry, however small, evicts one.
+// Full is whether another entry, however small, evicts one. It removes what has
+// expired first.
 func (s *Store) Full() bool {
 	defer s.report("")
 	return s.cache.Full(entryOverhead + 1) // no key is empty
@@ -31,8 +32,8 @@ func (s *Store) Full() bool {
 
 // All yields the entries that are there when their turn comes, with their
 // values, shared and read-only: for the policies other than TinyLFU and Random
-// in the order in which they would have been evicted when it was called. It
-// counts neither as a use nor as a hit. The loop may use the Store.
+// in the order in which they would have been evicted when it was called, the
+// next one first. It counts neither as a use nor as a hit. The loop may use the Store.
 func (s *Store) All() iter.Seq2[string, *store.Live] {
 	return func(yield func(string, *store.Live) bool) {
 		for key, e := range s.cache.All() {
@@ -44,7 +45,7 @@ func (s *Store) All() iter.Seq2[string, *store.Live] {
 }
 
 // Copy returns all entries. Those that are written or removed meanwhile may be
-// there or not.
+// there or not. store.GetMatching copies the bytes, and only of some if need be.
 func (s *Store) Copy() map[string]*store.Live {
 	entries := make(map[string]*store.Live, s.Len())
 	for key, l := range s.All() {

@@ -6,10 +6,16 @@
 // keeps what is used often and recently, and a scan over many keys does not
 // flush it.
 //
+// [Typed] is the same for programs that want a map: keys and values of any type,
+// and no bytes, contexts or errors.
+//
 // Importing the package registers the scheme memory for [store.Open]:
 //
 //	memory:?max_entries=10000&ttl=5m
 //	memory:?max_bytes=64MiB&policy=lru&prefix=app:
+//
+// The policies are tinylfu, lru, mru, lfu, fifo, lifo and random. What Open
+// returns is a *[Store] or, with a prefix, a view of one that Unwrap returns.
 package memory
 
 import (

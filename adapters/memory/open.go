@@ -44,7 +44,7 @@ func open(_ context.Context, u *store.URL) (store.Store, error) {
 // policy takes the names of the constants in any case.
 func policy(u *store.URL) (Policy, error) {
 	name := u.Text("policy")
-	if name == "" {
+	if !u.Has("policy") {
 		return TinyLFU, nil
 	}
 	var names []string

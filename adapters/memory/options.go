@@ -10,25 +10,27 @@ import (
 
 const defaultMaxEntries = 100_000
 
-// A Policy says which entry goes when there is no room for another. Entries
-// that have expired always go first. The entry that is just being written never
-// makes room for itself.
+// A Policy says which entry goes when there is no room for another: TinyLFU,
+// LRU, MRU, LFU, FIFO, LIFO or Random. It prints as its name. Entries that have
+// expired go first, unless another goroutine is just busy among them. The entry
+// that is being written never makes room for itself.
 //
 // Every read of a value uses the entry, from Get to GetOrLease, and so does a
 // write. TTL, Has, Keys, All, Copy, Touch, and an Add or CompareAndSwap that
 // stores nothing do not.
-type Policy = cache.Policy
-
+//
 // TinyLFU spreads entries over locks of their own, so that many goroutines get
 // at them at the same time. The others keep one exact order of all entries,
 // which takes one lock: LRU, MRU and LFU for every read as well, FIFO, LIFO and
 // Random for writes alone.
+type Policy = cache.Policy
+
 const (
 	TinyLFU = cache.TinyLFU // those that were seldom used, now and before they came; has the best hit rate for most programs
 	LRU     = cache.LRU     // the least recently used
 	MRU     = cache.MRU     // the most recently used: for loops over more keys than there is room for
 	LFU     = cache.LFU     // the least often used since it was written; of several, the one written first
-	FIFO    = cache.FIFO    // the one written first
+	FIFO    = cache.FIFO    // the one written first; to write it again counts
 	LIFO    = cache.LIFO    // the one written last
 	Random  = cache.Random  // any one, each with the same probability
 )
@@ -123,8 +125,12 @@ func (o *Options) limits() cache.Limits {
 	return cache.Limits{Entries: int64(o.MaxEntries), Bytes: o.MaxBytes, Policy: o.Policy}
 }
 
-// Reconfigure gives the Store other options. Those that are zero in o become
-// the defaults again. Entries stay, with their deadlines, but for those that
+// Options are the present ones, with the defaults filled in: what to change some
+// of, and give to Reconfigure.
+func (s *Store) Options() Options { return *s.options.Load() }
+
+// Reconfigure gives the Store other options, all of them: those that are zero in
+// o become the defaults again. Entries stay, with their deadlines, but for those that
 // there is no room for any more: they are evicted before Reconfigure returns.
 // A new Policy begins with the order that the old one gave the entries. Each
 // change is told to the hooks of its time.

@@ -14,7 +14,9 @@ type Stats struct {
 	// Values that have left the Store, by cause.
 	Deleted, Expired, Evicted, Replaced, Cleared, Popped uint64
 
-	HookPanics uint64 // calls of a hook, or of a Watcher, that panicked
+	// Calls of a hook, or of a Watcher, that panicked, also while counting was
+	// paused. What they panicked with is lost.
+	HookPanics uint64
 
 	Entries int   // now
 	Bytes   int64 // now, as MaxBytes counts them; 0 without MaxBytes
@@ -29,7 +31,8 @@ func (s Stats) HitRate() float64 { return share(s.Hits, s.Hits+s.Misses) }
 func (s Stats) MissRate() float64 { return share(s.Misses, s.Hits+s.Misses) }
 
 // EvictionRate is how many of the values that were written were evicted,
-// between 0 and 1; 0 if none was written.
+// between 0 and 1; 0 if none was written. It is 1 if more were evicted than
+// written since the counts were reset.
 func (s Stats) EvictionRate() float64 { return share(s.Evicted, s.Sets) }
 
 func share(part, all uint64) float64 {
@@ -39,7 +42,7 @@ func share(part, all uint64) float64 {
 	return min(1, float64(part)/float64(all))
 }
 
-// Stats returns the counts as they are now.
+// Stats returns the counts as they are now. It removes what has expired first.
 func (s *Store) Stats() Stats {
 	defer s.report("") // of what has expired
 	return statsOf(s.cache.Stats(), s.panics.Load())
@@ -69,7 +72,7 @@ func (s *Store) ResetStats() {
 	s.panics.Store(0)
 }
 
-// PauseStats stops all counting but that of Entries and Bytes, until
+// PauseStats stops all counting but that of HookPanics, Entries and Bytes, until
 // ResumeStats.
 func (s *Store) PauseStats() { s.cache.PauseStats(true) }
 
@@ -78,3 +81,27 @@ func (s *Store) ResumeStats() { s.cache.PauseStats(false) }
 
 // StatsEnabled is whether counting is not paused.
 func (s *Store) StatsEnabled() bool { return !s.cache.StatsPaused() }
+
+// Stats returns the counts as they are now. Hits and Misses are those of Get
+// and GetOrSet, and Bytes is the sum of the costs, 0 without MaxCost. It removes
+// what has expired first.
+func (t *Typed[K, V]) Stats() Stats {
+	defer t.report()
+	return statsOf(t.cache.Stats(), t.panics.Load())
+}
+
+// ResetStats sets all counts to 0, but for Entries and Bytes.
+func (t *Typed[K, V]) ResetStats() {
+	t.cache.ResetStats()
+	t.panics.Store(0)
+}
+
+// PauseStats stops all counting but that of HookPanics, Entries and Bytes, until
+// ResumeStats.
+func (t *Typed[K, V]) PauseStats() { t.cache.PauseStats(true) }
+
+// ResumeStats goes on counting.
+func (t *Typed[K, V]) ResumeStats() { t.cache.PauseStats(false) }
+
+// StatsEnabled is whether counting is not paused.
+func (t *Typed[K, V]) StatsEnabled() bool { return !t.cache.StatsPaused() }

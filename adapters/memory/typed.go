@@ -24,8 +24,9 @@ import (
 // expires, is evicted, or Clear comes. And a K that is an interface, or has one in it, makes
 // methods panic if what is in that cannot be compared.
 //
-// To load what is missing, once for all who ask for it, see package
-// [github.com/cairncache/cairn/memo].
+// A Store has some things more: OnGet and OnSet, filters, snapshots, other
+// options at run time, watchers, leases and locks. To load what is missing, once
+// for all who ask for it, see package [github.com/cairncache/cairn/memo].
 type Typed[K comparable, V any] struct {
 	cache    *cache.Cache[K, typedValue[V]]
 	options  TypedOptions[K, V] // complete
@@ -120,7 +121,7 @@ func (t *Typed[K, V]) TTL(key K) (ttl time.Duration, found bool) {
 	return max(0, left), left > 0
 }
 
-// Set stores value for TypedOptions.TTL, in place of what there was. A value
+// Set stores value for TypedOptions.TTL (SetTTL has a ttl of its own), in place of what there was. A value
 // that costs more than MaxCost by itself is not stored, and what the key had
 // is deleted.
 func (t *Typed[K, V]) Set(key K, value V) { t.SetTTL(key, value, store.DefaultTTL) }
@@ -137,7 +138,7 @@ func (t *Typed[K, V]) SetTTL(key K, value V, ttl time.Duration) {
 }
 
 // GetOrSet returns the value of key if there is one, as Get does, and otherwise
-// sets value and returns that. Of several calls at the same time one sets.
+// sets value and returns that, also if it costs too much to be stored. Of several calls at the same time one sets.
 func (t *Typed[K, V]) GetOrSet(key K, value V) (actual V, found bool) {
 	if old, ok := t.Get(key); ok {
 		return old, true
@@ -212,6 +213,19 @@ func (t *Typed[K, V]) Pop() (key K, value V, ok bool) {
 	return key, value, ok
 }
 
+// Full is whether another entry evicts one, however little it costs.
+func (t *Typed[K, V]) Full() bool {
+	defer t.report()
+	return t.cache.Full(0)
+}
+
+// DeleteExpired removes the entries that have expired, as the Typed does by
+// itself a tenth of a second later, and returns how many there were.
+func (t *Typed[K, V]) DeleteExpired() (expired int) {
+	defer t.report()
+	return t.cache.Expire()
+}
+
 // Evict evicts n entries in the order of the policy, and returns how many there
 // were to evict. What has expired goes first, and counts.
 func (t *Typed[K, V]) Evict(n int) (evicted int) {
@@ -228,13 +242,6 @@ func (t *Typed[K, V]) Resize(maxEntries int) error {
 	defer t.report()
 	t.cache.Reconfigure(cache.Limits{Entries: int64(maxEntries), Bytes: t.options.MaxCost, Policy: t.options.Policy}, nil)
 	return nil
-}
-
-// Stats returns the counts as they are now. Hits and Misses are those of Get
-// and GetOrSet, and Bytes is the sum of the costs, 0 without MaxCost.
-func (t *Typed[K, V]) Stats() Stats {
-	defer t.report()
-	return statsOf(t.cache.Stats(), t.panics.Load())
 }
 
 // Close drops all entries and stops the timer. The Typed stays empty: it may

@@ -362,3 +362,36 @@ func TestTypedFewCostlyEntries(t *testing.T) {
 		t.Errorf("%d entries are left, want the 2 there is room for", n)
 	}
 }
+
+func TestTypedStatsPauseAndReset(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c, err := NewTyped(&TypedOptions[string, int]{MaxEntries: 2})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+		c.SetTTL("a", 1, time.Millisecond)
+		c.Set("b", 2)
+		if !c.Full() {
+			t.Error("two entries of two, and not full")
+		}
+		time.Sleep(time.Millisecond) // before the timer
+		if n := c.DeleteExpired(); n != 1 || c.Full() {
+			t.Errorf("DeleteExpired = %d, Full = %v, want 1 and false", n, c.Full())
+		}
+		c.PauseStats()
+		c.Get("b")
+		if c.StatsEnabled() || c.Stats().Hits != 0 {
+			t.Errorf("while paused: enabled %v, %+v", c.StatsEnabled(), c.Stats())
+		}
+		c.ResumeStats()
+		c.Get("b")
+		if got := c.Stats(); !c.StatsEnabled() || got.Hits != 1 || got.Sets != 2 || got.Expired != 1 {
+			t.Errorf("resumed: enabled %v, %+v", c.StatsEnabled(), got)
+		}
+		c.ResetStats()
+		if got := c.Stats(); got != (Stats{Entries: 1}) {
+			t.Errorf("after ResetStats %+v", got)
+		}
+	})
+}
