@@ -26,7 +26,7 @@ func (c *Cache[K, V]) Reconfigure(l Limits, apply func()) {
 		all.unlock()
 		return
 	}
-	c.shards.Store(all.moved(c, l))
+	c.shards.Store(all.copied(c, l))
 	all.retire()
 	c.findSoonest()
 }
@@ -63,9 +63,9 @@ func (c *Cache[K, V]) within() bool {
 	return c.entries.Load() <= c.maxEntries.Load() && (limit == 0 || c.bytes.Load() <= limit)
 }
 
-// moved is shards for other limits that have copies of all entries: those who
+// copied is shards for other limits that have copies of all entries: those who
 // read the old ones meanwhile still count uses in the old nodes.
-func (s *shards[K, V]) moved(c *Cache[K, V], l Limits) *shards[K, V] {
+func (s *shards[K, V]) copied(c *Cache[K, V], l Limits) *shards[K, V] {
 	to := newShards[K, V](l)
 	for i := range s.of {
 		to.of[i%len(to.of)].counts.add(&s.of[i].counts)

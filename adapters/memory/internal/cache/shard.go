@@ -9,9 +9,11 @@ import (
 // A shard holds the entries of some of the hashes.
 type shard[K comparable, V any] struct {
 	tables tables[K, V]
-	next   atomic.Int64 // dues.first()
 
-	mu     sync.Mutex // for all that follows, and to change what is above
+	_ [64]byte // as in Cache: readers load what is above
+
+	next   atomic.Int64 // dues.first()
+	mu     sync.Mutex   // for all that follows, and to change what is above
 	order  order[K, V]
 	dues   dues[K, V]
 	counts writeCounts
