@@ -64,6 +64,9 @@ func (t *tinyLFU[K, V]) insert(n *node[K, V]) {
 		n.use()
 	} else {
 		s = standing{window, t.welcome(n.hash), t.era}
+		if t.ghosts == nil && t.lengths[window] >= t.room() {
+			s.segment = mainSpace // Nobody competes yet, and the window's oldest is far from any cache.
+		}
 	}
 	t.push(n, s)
 	t.fit()
