@@ -41,6 +41,7 @@ var rules = []rule{
 	{"adapters/redis", []string{"store", "internal/await", "internal/gather", "github.com/redis/go-redis/v9*"}, "only who imports an adapter gets its client"},
 	{"adapters/memcache", []string{"store", "internal/await", "github.com/bradfitz/gomemcache/memcache"}, "only who imports an adapter gets its client"},
 	{"adapters/layered", []string{"store", "internal/await"}, "layers are made of any stores, so they know none of their clients"},
+	{"adapters/disk", []string{"store"}, "files need no client, and the system's locks no library"},
 	{"adapters/null", []string{"store"}, "an adapter without a client"},
 	{"examples/*", []string{"store", "memo", "adapters/*"}, "examples use what users can import"},
 }

@@ -39,7 +39,7 @@ func TestReadmeTable(t *testing.T) {
 
 func abilityTable(t *testing.T) string {
 	t.Helper()
-	adapters := []string{"memory", "redis", "memcache"}
+	adapters := []string{"memory", "disk", "redis", "memcache"}
 	found, err := filepath.Glob("adapters/*")
 	if err != nil || len(found) != len(adapters)+2 { // null remembers nothing, so there is nothing to prove; layered can what its L2 can
 		t.Fatalf("the table has %q, but there are %q (%v)", adapters, found, err)

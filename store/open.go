@@ -109,6 +109,7 @@ func (u *URL) Layers() []*URL { return slices.Clone(u.layers) }
 // importPath tells which import registers a scheme of ours.
 var importPath = map[string]string{
 	layered:          "layered",
+	"disk":           "disk",
 	"memory":         "memory",
 	"null":           "null",
 	"memcache":       "memcache",

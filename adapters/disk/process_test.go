@@ -1,0 +1,275 @@
+package disk
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/cairncache/cairn/store"
+)
+
+// processVar is the environment variable that makes this test binary another
+// process that uses a folder: the JSON of its processConfig.
+const processVar = "CAIRN_DISK_PROCESS"
+
+type processConfig struct {
+	ID       int
+	Path     string
+	Options  Options
+	Writers  int
+	Duration time.Duration // 0 is until it is killed
+	Mixed    bool          // not only writes
+}
+
+// runProcess writes until it is told to end, and tells on standard output each
+// write that has succeeded: the key and the number of the value.
+func runProcess(text string) (code int) {
+	var c processConfig
+	err := json.Unmarshal([]byte(text), &c)
+	if err == nil {
+		err = c.run()
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return 0
+}
+
+func (c processConfig) run() error {
+	s, err := New(c.Path, &c.Options)
+	if err != nil {
+		return err
+	}
+	fmt.Println("ready")
+	errs := make(chan error, c.Writers)
+	start := time.Now()
+	for i := range c.Writers {
+		go func() {
+			for n := 1; c.Duration == 0 || time.Since(start) < c.Duration; n++ {
+				var err error
+				if c.Mixed {
+					err = mixed(s)
+				} else {
+					err = c.write(s, i, n)
+				}
+				if err != nil {
+					errs <- err
+					return
+				}
+			}
+			errs <- nil
+		}()
+	}
+	for range c.Writers {
+		err = errors.Join(err, <-errs)
+	}
+	return errors.Join(err, s.Close())
+}
+
+// write writes the next value of a key that no other goroutine writes.
+func (c processConfig) write(s *Store, i, n int) error {
+	key := fmt.Sprintf("%d.%d", c.ID, i)
+	if err := s.Set(context.Background(), key, valueOf(key, n), store.Forever); err != nil {
+		return err
+	}
+	_, err := os.Stdout.WriteString(key + " " + strconv.Itoa(n) + "\n") // in one piece
+	return err
+}
+
+// mixed does one thing or another with a key that all use.
+func mixed(s *Store) error {
+	ctx := context.Background()
+	key := strconv.Itoa(rand.IntN(50))
+	value := valueOf(key, rand.IntN(1000))
+	var err error
+	switch n := rand.IntN(1000); {
+	case n == 0:
+		err = s.Clear(ctx)
+	case n == 1:
+		if err = s.sweepIfFree(ctx); errors.Is(err, errBusy) {
+			err = nil
+		}
+	case n < 500:
+		err = s.Set(ctx, key, value, store.Forever)
+	case n < 550:
+		err = s.Delete(ctx, key)
+	case n < 600:
+		_, err = s.Add(ctx, key, value, time.Millisecond)
+	case n < 650:
+		err = s.Touch(ctx, key, time.Minute)
+	default:
+		value, err = s.Get(ctx, key)
+		if err == nil {
+			_, err = numberOf(key, value)
+		}
+	}
+	if errors.Is(err, store.ErrNotFound) {
+		return nil
+	}
+	return err
+}
+
+// valueOf is the value number n of a key. Its length depends on both.
+func valueOf(key string, n int) []byte {
+	part := fmt.Sprintf("<%s:%d>", key, n)
+	return []byte(strings.Repeat(part, 1+n*7919%1500))
+}
+
+// numberOf is the number of a value, and an error if it is not one of the key.
+func numberOf(key string, value []byte) (n int, err error) {
+	format := "<" + key + ":%d>"
+	if _, err := fmt.Sscanf(string(value), format, &n); err != nil || string(value) != string(valueOf(key, n)) {
+		return 0, fmt.Errorf("%s has the value %.100q… of %d bytes, which nobody wrote", key, value, len(value))
+	}
+	return n, nil
+}
+
+// child is such a process, seen from the parent.
+type child struct {
+	cmd *exec.Cmd
+	out io.Reader
+	err strings.Builder
+}
+
+// startProcess starts this test binary again, and returns when it has opened
+// the folder. It ends with the test.
+func startProcess(t *testing.T, config processConfig) *child {
+	t.Helper()
+	text, err := json.Marshal(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$")}
+	c.cmd.Env = append(os.Environ(), processVar+"="+string(text), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
+	c.cmd.Stderr = &c.err
+	out, err := c.cmd.StdoutPipe()
+	if err == nil {
+		err = c.cmd.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.cmd.Process.Kill() }) // if it has not ended
+	lines := bufio.NewReader(out)
+	c.out = lines
+	if line, err := lines.ReadString('\n'); line != "ready\n" {
+		t.Fatalf("a process says %q, %v; %s", line, err, c.err.String())
+	}
+	return c
+}
+
+// wait reads what the process tells, until its end: by key, the last number.
+func (c *child) wait() (last map[string]int, err error) {
+	last = make(map[string]int)
+	for lines := bufio.NewScanner(c.out); lines.Scan(); {
+		var key string
+		var n int
+		if _, err := fmt.Sscan(lines.Text(), &key, &n); err == nil {
+			last[key] = max(last[key], n)
+		}
+	}
+	if err := c.cmd.Wait(); err != nil {
+		return last, fmt.Errorf("%w: %s", err, c.err.String())
+	}
+	return last, nil
+}
+
+// A process that is killed at any moment leaves whole values, and all that it
+// has said are written: the page cache outlives it, with Fsync or without.
+func TestKilled(t *testing.T) {
+	t.Parallel()
+	rounds := 20
+	if n, err := strconv.Atoi(os.Getenv("CAIRN_DISK_KILLS")); err == nil {
+		rounds = n
+	}
+	path := newPath(t)
+	s := newStore(t, path, nil)
+	for round := range rounds {
+		c := startProcess(t, processConfig{ID: round, Path: path, Options: Options{Fsync: round%2 == 0}, Writers: 2})
+		time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
+		last, _ := c.wait()
+		for i := range 2 {
+			key := fmt.Sprintf("%d.%d", round, i)
+			value, err := s.Get(t.Context(), key)
+			n := 0
+			if err == nil {
+				n, err = numberOf(key, value)
+			}
+			if err != nil && (!errors.Is(err, store.ErrNotFound) || last[key] > 0) {
+				t.Errorf("round %d: %v; the last that was written is %d", round, err, last[key])
+			}
+			if n < last[key] || n > last[key]+1 {
+				t.Errorf("round %d: %s has number %d, and %d was acknowledged last", round, key, n, last[key])
+			}
+			mustSet(t, s, key, string(valueOf(key, 1))) // nothing is locked
+		}
+	}
+	if s.Stats().Damaged > 0 {
+		t.Errorf("%d files were damaged", s.Stats().Damaged)
+	}
+	_, before := filesIn(t, path)
+	ageTemporary(t, path)
+	wantErr(t, "sweep", s.sweepIfFree(t.Context()), nil)
+	if _, left := filesIn(t, path); left > 0 {
+		t.Errorf("of %d temporary files %d are left", before, left)
+	}
+	if got := s.Stats().Bytes; got != sizeOf(t, path) {
+		t.Errorf("the files have %d bytes, and Stats says %d", sizeOf(t, path), got)
+	}
+	t.Logf("%d temporary files were left, and swept", before)
+}
+
+// Two processes with 8 goroutines each write, read, sweep and clear one folder.
+func TestTwoProcesses(t *testing.T) {
+	t.Parallel()
+	duration := time.Second
+	if d, err := time.ParseDuration(os.Getenv("CAIRN_DISK_DURATION")); err == nil {
+		duration = d
+	}
+	const most, writers, largest = 200_000, 16, 20_000
+	path := newPath(t)
+	c := processConfig{Path: path, Options: Options{MaxBytes: most}, Writers: writers / 2, Duration: duration, Mixed: true}
+	var wg sync.WaitGroup
+	done := make(chan struct{})
+	for range 2 {
+		child := startProcess(t, c)
+		wg.Go(func() {
+			if _, err := child.wait(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+	go func() {
+		defer close(done)
+		wg.Wait()
+	}()
+	var highest int64
+	for ended := false; !ended; {
+		select {
+		case <-done:
+			ended = true
+		case <-time.After(20 * time.Millisecond):
+		}
+		highest = max(highest, sizeOf(t, path))
+	}
+	if highest > most+writers*largest {
+		t.Errorf("the files had %d bytes", highest)
+	}
+	s := newStore(t, path, &c.Options)
+	if got := s.Stats().Bytes; got != sizeOf(t, path) {
+		t.Errorf("the files have %d bytes, and Stats says %d", sizeOf(t, path), got)
+	}
+	t.Logf("the files had up to %d bytes", highest)
+}

@@ -1,0 +1,77 @@
+package disk
+
+import (
+	"encoding/binary"
+	"os"
+)
+
+// usage is how many bytes the files of entries have, as a count for each
+// stripe in a file that all processes share. Who has the lock of a stripe
+// changes its count. It counts up before a file takes its name and down after
+// one has lost it, so that after a crash it says too much rather than too
+// little, until a sweep sets it right.
+type usage struct{ file *os.File }
+
+const (
+	usageName = "usage"
+	countSize = 8
+)
+
+func openUsage(f *folder) (*usage, error) {
+	file, err := f.openShared(usageName)
+	if err != nil {
+		return nil, err
+	}
+	info, err := file.Stat()
+	if err == nil && info.Size() < stripes*countSize {
+		err = file.Truncate(stripes * countSize) // with zeros; if another process was faster, with nothing
+	}
+	if err != nil {
+		file.Close()
+		return nil, err
+	}
+	return &usage{file}, nil
+}
+
+// add changes the count of a stripe, for who has its lock.
+func (u *usage) add(stripe int, n int64) error {
+	if n == 0 {
+		return nil
+	}
+	var b [countSize]byte
+	if _, err := u.file.ReadAt(b[:], int64(stripe*countSize)); err != nil {
+		return err
+	}
+	return u.set(stripe, count(b[:])+n)
+}
+
+// set sets the count of a stripe, for who has its lock.
+func (u *usage) set(stripe int, n int64) error {
+	var b [countSize]byte
+	binary.LittleEndian.PutUint64(b[:], uint64(max(n, 0)))
+	_, err := u.file.WriteAt(b[:], int64(stripe*countSize))
+	return err
+}
+
+// total is the sum of all counts.
+func (u *usage) total() (sum int64, err error) {
+	var b [stripes * countSize]byte
+	if _, err := u.file.ReadAt(b[:], 0); err != nil {
+		return 0, err
+	}
+	for i := range stripes {
+		sum += count(b[i*countSize:])
+	}
+	return sum, nil
+}
+
+// count reads a count. One that cannot be is 0, as a file may be damaged.
+func count(b []byte) int64 {
+	const most = 1 << 56 // of which 64 are less than 1<<63
+	if n := int64(binary.LittleEndian.Uint64(b)); n >= 0 && n <= most {
+		return n
+	}
+	return 0
+}
+
+func (u *usage) close() { u.file.Close() }
