@@ -144,7 +144,7 @@ func TestExactOrders(t *testing.T) {
 		for _, peeking := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%v/%v", p, peeking), func(t *testing.T) {
 				rapid.Check(t, func(t *rapid.T) {
-					o, h := newOrder[int, int](p, 8), newHistory(p)
+					o, h := newOrder[int, int](p), newHistory(p)
 					relive(t, o, h, func(t *rapid.T) {
 						want := h.victims()
 						if got := keysOf(o.all()); !slices.Equal(got, want) {
@@ -169,7 +169,7 @@ func TestExactOrders(t *testing.T) {
 // What is random is the order alone: nothing is lost, and nothing is there twice.
 func TestRandomOrder(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o, h := newOrder[int, int](Random, 8), newHistory(Random)
+		o, h := newOrder[int, int](Random), newHistory(Random)
 		relive(t, o, h, func(t *rapid.T) {
 			keys := keysOf(o.all())
 			if n := o.victim(); n != nil && keysOf(o.all())[0] != n.key {
@@ -193,7 +193,7 @@ func TestRandomOrder(t *testing.T) {
 // A loop that calls yield after it has returned false panics.
 func TestAllEndsWhenTold(t *testing.T) {
 	for p := range policies {
-		o := newOrder[int, int](p, 4)
+		o := newOrder[int, int](p)
 		for key := range 4 {
 			o.insert(&node[int, int]{key: key, due: notDue})
 		}
@@ -221,7 +221,7 @@ func BenchmarkOrder(b *testing.B) {
 }
 
 func benchmarkOrder(b *testing.B, p Policy, size int, reads string) {
-	o := newOrder[int, int](p, int64(size))
+	o := newOrder[int, int](p)
 	nodes := make([]*node[int, int], size)
 	for i := range nodes {
 		nodes[i] = &node[int, int]{key: i, hash: rand.Uint32(), due: notDue}

@@ -63,9 +63,8 @@ const (
 	ordered                 // each one, in its turn: a reader takes the lock and calls order.read
 )
 
-// newOrder makes the empty order of a shard that is to hold about capacity
-// entries.
-func newOrder[K comparable, V any](p Policy, capacity int64) order[K, V] {
+// newOrder makes the empty order of a shard.
+func newOrder[K comparable, V any](p Policy) order[K, V] {
 	switch p {
 	case LRU, MRU, FIFO, LIFO:
 		return newQueue[K, V](p)
@@ -74,6 +73,6 @@ func newOrder[K comparable, V any](p Policy, capacity int64) order[K, V] {
 	case Random:
 		return newRandom[K, V]()
 	default:
-		return newTinyLFU[K, V](capacity)
+		return newTinyLFU[K, V]()
 	}
 }

@@ -22,8 +22,8 @@ type shard[K comparable, V any] struct {
 	_ [64]byte // shards of different processors share no cache line
 }
 
-func (s *shard[K, V]) init(p Policy, capacity int64, tables int) {
-	s.order = newOrder[K, V](p, capacity)
+func (s *shard[K, V]) init(p Policy, tables int) {
+	s.order = newOrder[K, V](p)
 	s.tables = newTables[K, V](tables)
 	s.next.Store(Never)
 }
@@ -47,7 +47,7 @@ func newShards[K comparable, V any](l Limits) *shards[K, V] {
 	n := shardCount(l)
 	s := &shards[K, V]{policy: l.Policy, of: make([]shard[K, V], n)}
 	for i := range s.of {
-		s.of[i].init(l.Policy, l.Entries/int64(n), max(1, allTables/n))
+		s.of[i].init(l.Policy, max(1, allTables/n))
 	}
 	s.reads = s.of[0].order.reads()
 	return s

@@ -45,7 +45,7 @@ const (
 	maxLooks  = 64 // at entries that were read, in search of one that was not
 )
 
-func newTinyLFU[K comparable, V any](int64) order[K, V] {
+func newTinyLFU[K comparable, V any]() order[K, V] {
 	t := &tinyLFU[K, V]{segments: [2]*ring[K, V]{newRing[K, V](), newRing[K, V]()}}
 	t.resize(0)
 	return t

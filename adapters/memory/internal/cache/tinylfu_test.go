@@ -18,7 +18,7 @@ type full struct {
 }
 
 func newFull(capacity int) *full {
-	return &full{newTinyLFU[int, int](math.MaxInt64).(*tinyLFU[int, int]), map[int]*node[int, int]{}, capacity}
+	return &full{newTinyLFU[int, int]().(*tinyLFU[int, int]), map[int]*node[int, int]{}, capacity}
 }
 
 // get reads key, or inserts it, and returns whether it was there.
@@ -81,7 +81,7 @@ func (t *tinyLFU[K, V]) check(want map[int]*node[int, V], all []int) error {
 
 func TestTinyLFUKeepsAccount(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
-		o, h := newTinyLFU[int, int](8), newHistory(TinyLFU)
+		o, h := newTinyLFU[int, int](), newHistory(TinyLFU)
 		relive(t, o, h, func(t *rapid.T) {
 			if err := o.(*tinyLFU[int, int]).check(h.nodes, keysOf(o.all())); err != nil {
 				t.Fatal(err)
