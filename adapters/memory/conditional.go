@@ -73,7 +73,7 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	}
 	deadline := s.deadline(ttl)
 	found := false
-	err := s.alter(op, key, false, func(old entry, live bool) (entry, Cause) {
+	err := s.alter(op, key, 0, func(old entry, live bool) (entry, Cause) {
 		found = live
 		return entry{Value: old.Value, Deadline: deadline}, touched
 	})

@@ -179,7 +179,7 @@ func sameBytes(l, despite *store.Live) (bool, error) {
 // lease takes the lease of key, or says who has it. It reports false if there
 // is an entry by now that is not none.
 func (s *Store) lease(op, key, token string, life time.Duration, none *store.Live) (found store.Lookup, ok bool, err error) {
-	err = s.alter(op, key, false, func(old entry, live bool) (entry, Cause) {
+	err = s.alter(op, key, 0, func(old entry, live bool) (entry, Cause) {
 		if ok = !live || old.Value == none; !ok {
 			return entry{}, kept
 		}
@@ -228,7 +228,7 @@ func (s *Store) RenewLease(ctx context.Context, key, token string, life time.Dur
 	if err := s.checkLease(ctx, op, key, token, life); err != nil {
 		return false, err
 	}
-	err = s.alter(op, key, false, func(entry, bool) (entry, Cause) {
+	err = s.alter(op, key, 0, func(entry, bool) (entry, Cause) {
 		if renewed = s.leases.has(key, token, s.now()); renewed {
 			s.leases.put(key, lease{token, s.cache.After(life)})
 		}
@@ -243,7 +243,7 @@ func (s *Store) Abandon(ctx context.Context, key, token string) error {
 	if err := s.checkLease(ctx, op, key, token, 1); err != nil {
 		return err
 	}
-	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
+	return s.alter(op, key, 0, func(entry, bool) (entry, Cause) {
 		if s.leases.has(key, token, s.now()) {
 			s.leases.end(key)
 		}
@@ -261,7 +261,7 @@ func (s *Store) Hold(ctx context.Context, key string, life time.Duration) error 
 	if err := s.check(ctx, op, key); err != nil {
 		return err
 	}
-	return s.alter(op, key, false, func(entry, bool) (entry, Cause) {
+	return s.alter(op, key, 0, func(entry, bool) (entry, Cause) {
 		s.leases.put(key, lease{ends: s.cache.After(life)})
 		return entry{}, Deleted
 	})

@@ -307,7 +307,7 @@ func (t *Typed[K, V]) set(key K, v *typedValue[V], ttl time.Duration, replace bo
 // that Close finds every entry there is.
 func (t *Typed[K, V]) trySet(key K, v *typedValue[V], ttl time.Duration, replace bool) (old *typedValue[V], done bool) {
 	defer t.report()
-	slot := t.cache.Lock(key)
+	slot := t.cache.LockToPut(key)
 	defer slot.Unlock()
 	if t.closed.Load() {
 		return nil, true

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/cairncache/cairn/adapters/memory/internal/cache"
 	"github.com/cairncache/cairn/store"
 )
 
@@ -121,7 +122,7 @@ func (s *Store) write(op, key string, l *store.Live, ttl time.Duration, decide f
 			return err
 		}
 		outdated := false
-		err = s.change(op, key, func(old entry, live bool) (entry, Cause) {
+		err = s.alter(op, key, endsLease|puts, func(old entry, live bool) (entry, Cause) {
 			if outdated = s.options.Load() != o; outdated {
 				return entry{}, kept
 			}
@@ -148,7 +149,7 @@ func (s *Store) write(op, key string, l *store.Live, ttl time.Duration, decide f
 // decide runs under a lock, and may only look at its arguments and use the
 // leases. The error is ErrClosed, and decide is then not asked.
 func (s *Store) change(op, key string, decide func(old entry, live bool) (next entry, cause Cause)) error {
-	return s.alter(op, key, true, decide)
+	return s.alter(op, key, endsLease, decide)
 }
 
 const (
@@ -156,9 +157,17 @@ const (
 	touched Cause = -1
 )
 
-func (s *Store) alter(op, key string, endsLease bool, decide func(old entry, live bool) (next entry, cause Cause)) error {
+// An effect is what a change has beside what becomes of the entry.
+type effect uint8
+
+const (
+	endsLease effect = 1 << iota // unless the entry is kept
+	puts                         // an entry, in all likelihood
+)
+
+func (s *Store) alter(op, key string, has effect, decide func(old entry, live bool) (next entry, cause Cause)) error {
 	for {
-		changed, err := s.alterLocked(op, key, endsLease, decide)
+		changed, err := s.alterLocked(op, key, has, decide)
 		s.report(changed)
 		if err != errBusy {
 			return err
@@ -171,8 +180,13 @@ var errBusy = errors.New("see Slot.Put")
 
 // alterLocked returns the key if the watchers are to be told of it alone, and
 // errBusy if it is to be called again, decide included.
-func (s *Store) alterLocked(op, key string, endsLease bool, decide func(old entry, live bool) (next entry, cause Cause)) (changed string, err error) {
-	slot := s.cache.Lock(key)
+func (s *Store) alterLocked(op, key string, has effect, decide func(old entry, live bool) (next entry, cause Cause)) (changed string, err error) {
+	var slot cache.Slot[string, store.Live]
+	if has&puts != 0 {
+		slot = s.cache.LockToPut(key)
+	} else {
+		slot = s.cache.Lock(key)
+	}
 	defer slot.Unlock()
 	if s.closed.Load() { // under the lock, so that Close finds every entry there is
 		return "", errClosed(op, key)
@@ -187,7 +201,7 @@ func (s *Store) alterLocked(op, key string, endsLease bool, decide func(old entr
 	if cause == Replaced && !slot.Put(next, befalls) {
 		return "", errBusy
 	}
-	if endsLease && cause != kept {
+	if has&endsLease != 0 && cause != kept {
 		s.leases.end(key)
 	}
 	renewed := live && cause == Replaced && next.Value == old.Value || cause == touched

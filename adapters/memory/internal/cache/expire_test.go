@@ -46,7 +46,7 @@ func held(c *testCache) (entries, deadlines int) {
 	defer all.unlock()
 	for i := range all.of {
 		for j := range all.of[i].tables {
-			entries += all.of[i].tables[j].Load().count
+			entries += all.of[i].tables[j].Load().count()
 		}
 		deadlines += len(all.of[i].dues)
 	}

@@ -75,7 +75,7 @@ func (s *shards[K, V]) copied(c *Cache[K, V], l Limits) *shards[K, V] {
 		}
 		for _, n := range nodes {
 			hash := c.hash(n.key)
-			c.insert(to.shard(hash), n.key, uint32(hash), Entry[V]{n.value.Load(), n.deadline.Load()})
+			c.insert(to.shard(hash), newNode[K, V](n.key, uint32(hash)), Entry[V]{n.value.Load(), n.deadline.Load()})
 		}
 	}
 	return to

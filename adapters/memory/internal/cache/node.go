@@ -23,6 +23,10 @@ type node[K comparable, V any] struct {
 
 const notDue = -1
 
+func newNode[K comparable, V any](key K, hash uint32) *node[K, V] {
+	return &node[K, V]{key: key, hash: hash, due: notDue}
+}
+
 // maxUses is as far as readers count.
 const maxUses = 15
 

@@ -12,12 +12,13 @@ type shard[K comparable, V any] struct {
 
 	_ [64]byte // as in Cache: readers load what is above
 
-	next   atomic.Int64 // dues.first()
-	mu     sync.Mutex   // for all that follows, and to change what is above
+	mu     sync.Mutex // for all that follows, and to change what is above
+	moved  bool       // other shards have taken the place of this one
+	len    int        // of order
 	order  order[K, V]
 	dues   dues[K, V]
+	next   atomic.Int64 // dues.first()
 	counts writeCounts
-	moved  bool // other shards have taken the place of this one
 
 	_ [64]byte // shards of different processors share no cache line
 }
@@ -36,7 +37,7 @@ type shards[K comparable, V any] struct {
 }
 
 const (
-	shardEntries = 1 << 10 // a shard that may hold less is not worth having
+	shardEntries = 1 << 8 // a shard that may hold less is not worth having
 	shardBytes   = 4 << 20
 )
 
@@ -132,15 +133,14 @@ func (s *shard[K, V]) appendNodes(nodes []*node[K, V]) ([]*node[K, V], bool) {
 	return nodes, true
 }
 
-// insert adds a node. There is room for it.
-func (c *Cache[K, V]) insert(s *shard[K, V], key K, hash uint32, e Entry[V]) *node[K, V] {
-	n := &node[K, V]{key: key, hash: hash, due: notDue}
+// insert adds n, which is new, for e. There is room for it.
+func (c *Cache[K, V]) insert(s *shard[K, V], n *node[K, V], e Entry[V]) {
 	n.value.Store(e.Value)
 	n.deadline.Store(e.Deadline)
 	s.order.insert(n)
 	c.schedule(s, n, e.Deadline)
-	s.tables.insert(n)
-	return n
+	s.len++
+	s.tables.insert(n, s.len)
 }
 
 // drop removes n, which makes room for another.
@@ -154,7 +154,8 @@ func (c *Cache[K, V]) drop(s *shard[K, V], n *node[K, V], cause Cause) {
 
 // unlink removes n. What room it has taken is up to the caller.
 func (c *Cache[K, V]) unlink(s *shard[K, V], n *node[K, V], cause Cause) {
-	s.tables.remove(n)
+	s.len--
+	s.tables.remove(n, s.len)
 	s.order.remove(n)
 	c.schedule(s, n, Never)
 	n.deadline.Store(gone)

@@ -9,6 +9,8 @@ type Slot[K comparable, V any] struct {
 	n    *node[K, V] // nil if there is no entry
 	key  K
 	hash uint64
+
+	spare *node[K, V] // to be inserted; nil if it is still to be made
 }
 
 // Lock locks the slot of key.
@@ -16,6 +18,18 @@ func (c *Cache[K, V]) Lock(key K) Slot[K, V] {
 	hash := c.hash(key)
 	s := c.lock(hash)
 	return Slot[K, V]{c: c, s: s, n: s.tables.find(uint32(hash), key), key: key, hash: hash}
+}
+
+// LockToPut is Lock for who is going to Put. It makes the node of a new key
+// before it waits for the lock, so that others wait for that no longer.
+func (c *Cache[K, V]) LockToPut(key K) Slot[K, V] {
+	hash := c.hash(key)
+	var spare *node[K, V]
+	if c.shards.Load().shard(hash).tables.find(uint32(hash), key) == nil {
+		spare = newNode[K, V](key, uint32(hash))
+	}
+	s := c.lock(hash)
+	return Slot[K, V]{c: c, s: s, n: s.tables.find(uint32(hash), key), key: key, hash: hash, spare: spare}
 }
 
 // Unlock ends the use of the Slot.
@@ -44,7 +58,11 @@ func (l *Slot[K, V]) Put(e Entry[V], cause Cause) bool {
 		if !c.makeRoom(s, 1, size) {
 			return false
 		}
-		l.n = c.insert(s, l.key, uint32(l.hash), e)
+		if l.spare == nil {
+			l.spare = newNode[K, V](l.key, uint32(l.hash))
+		}
+		c.insert(s, l.spare, e)
+		l.n, l.spare = l.spare, nil
 		c.countWrite(s, sets)
 		return true
 	}

@@ -35,30 +35,27 @@ func (t tables[K, V]) find(hash uint32, key K) *node[K, V] {
 	return t.of(hash).Load().find(hash, key)
 }
 
-// insert adds n, whose key is not there.
-func (t tables[K, V]) insert(n *node[K, V]) {
-	at := t.of(n.hash)
+// insert adds n, whose key is not there, as one of count.
+func (t tables[K, V]) insert(n *node[K, V], count int) { t.fitted(n.hash, count).insert(n) }
+
+// remove takes out n, which is there, and leaves count.
+func (t tables[K, V]) remove(n *node[K, V], count int) { t.fitted(n.hash, count).remove(n) }
+
+// fitted is the table of a hash after it has got the size for its share of count.
+func (t tables[K, V]) fitted(hash uint32, count int) *table[K, V] {
+	at := t.of(hash)
 	one := at.Load()
-	if !one.fits(one.count + 1) {
-		one = one.resized(one.count + 1)
+	if share := (count + len(t) - 1) / len(t); !one.fits(share) {
+		one = one.resized(share)
 		at.Store(one)
 	}
-	one.insert(n)
+	return one
 }
 
-// remove takes out n, which is there.
-func (t tables[K, V]) remove(n *node[K, V]) {
-	at := t.of(n.hash)
-	one := at.Load()
-	one.remove(n)
-	if !one.fits(one.count) {
-		at.Store(one.resized(one.count))
-	}
-}
-
+// A table does not know how many nodes it has: a count would be in the cache line
+// that every reader loads.
 type table[K comparable, V any] struct {
 	buckets []bucket[K, V] // as many as a power of two
-	count   int            // of nodes, under the shard's lock
 }
 
 // A bucket is 64 bytes, which is a cache line.
@@ -108,7 +105,6 @@ func (t *table[K, V]) find(hash uint32, key K) *node[K, V] {
 
 // insert adds n, whose key the table does not have.
 func (t *table[K, V]) insert(n *node[K, V]) {
-	t.count++
 	for b := t.bucket(n.hash); ; b = b.next.Load() {
 		tags := b.tags.Load()
 		if i := bits.TrailingZeros64(zeroBytes(tags)) / 8; i < bucketNodes {
@@ -124,7 +120,6 @@ func (t *table[K, V]) insert(n *node[K, V]) {
 
 // remove takes out n, which the table has.
 func (t *table[K, V]) remove(n *node[K, V]) {
-	t.count--
 	tag := tagOf(n.hash) * everyByte
 	for b := t.bucket(n.hash); ; b = b.next.Load() {
 		tags := b.tags.Load()

@@ -12,6 +12,20 @@ import (
 // few maps all keys to a few hashes, so that buckets overflow.
 func few(key, hashes uint32) uint32 { return key % hashes * 0x9e3779b9 }
 
+// count is the number of nodes.
+func (t *table[K, V]) count() (n int) {
+	for i := range t.buckets {
+		for b := &t.buckets[i]; b != nil; b = b.next.Load() {
+			for j := range b.nodes {
+				if b.nodes[j].Load() != nil {
+					n++
+				}
+			}
+		}
+	}
+	return n
+}
+
 func TestTableAgainstMap(t *testing.T) {
 	for _, hashes := range []uint32{1, 3, 100, 1 << 31} {
 		table := newTable[uint32, int](0)
