@@ -24,12 +24,13 @@ type rule struct {
 // "testing" counts as an import of its own, as it would reach every binary.
 var rules = []rule{
 	{".", nil, "the landing page of the documentation has no code"},
-	{"store", nil, "everyone imports the contract, so it costs nothing"},
+	{"store", []string{"internal/suggest"}, "everyone imports the contract, so it costs nothing"},
 	{"store/storetest", []string{"store"}, "fakes for every user's tests bring nothing along"},
 	{"conformance", []string{"store", "testing*"}, "an adapter's author gets the suite and no other dependency"},
 	{"lock", []string{"store"}, "a lock costs the standard library alone, whichever store holds it"},
 	{"memo", []string{"store", "internal/flight"}, "a memoized function costs the standard library alone, whichever backend is chosen"},
 	{"memo/compress", []string{"memo", "github.com/klauspost/compress/zstd", "github.com/klauspost/compress/s2"}, "only who compresses gets the library that does it"},
+	{"internal/suggest", nil, "what finds a misspelled word needs no more than the words"},
 	{"internal/flight", nil, "the concurrency core can be read and tested by itself"},
 	{"internal/await", nil, "adapters share it, so it knows none of their clients"},
 	{"internal/gather", nil, "adapters share it, so it knows none of their clients"},

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"sync"
+
+	"github.com/cairncache/cairn/internal/suggest"
 )
 
 // Opener makes a Store from a URL whose scheme it is registered for. It reads
@@ -134,7 +136,7 @@ func (m *Mux) unknown(u *URL) error {
 	if len(schemes) > 0 {
 		registered = strings.Join(schemes, ", ")
 	}
-	return u.Errorf("unknown scheme %q (%sregistered: %s)", u.Scheme, didYouMean(u.Scheme, known), registered)
+	return u.Errorf("unknown scheme %q (%sregistered: %s)", u.Scheme, suggest.DidYouMean(u.Scheme, known), registered)
 }
 
 // defaultMux is what Register and Open use, filled by the adapters' imports.

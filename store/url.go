@@ -9,6 +9,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/cairncache/cairn/internal/suggest"
 )
 
 // URL is a parsed store URL. It differs from net/url in four ways: it holds
@@ -310,7 +312,7 @@ func (u *URL) Err() error {
 	slices.Sort(unknown)
 	slices.Sort(u.known)
 	return u.Errorf("unknown parameter %q (%s%s takes: %s)",
-		unknown[0], didYouMean(unknown[0], u.known), u.Scheme, strings.Join(u.known, ", "))
+		unknown[0], suggest.DidYouMean(unknown[0], u.known), u.Scheme, strings.Join(u.known, ", "))
 }
 
 func (u *URL) lookup(name string) (string, bool) {

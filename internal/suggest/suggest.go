@@ -1,23 +1,29 @@
-package store
+// Package suggest finds the word that was meant.
+package suggest
 
 import (
 	"fmt"
 	"strings"
 )
 
-// didYouMean returns a question, with a space after it, if one of the words is
+// DidYouMean returns a question, with a space after it, if one of the words is
 // near, and else nothing.
-func didYouMean(word string, words []string) string {
+func DidYouMean(word string, words []string) string {
+	if best := Nearest(word, words); best != "" {
+		return fmt.Sprintf("did you mean %q? ", best)
+	}
+	return ""
+}
+
+// Nearest returns the word that is nearest, if one is near, and else nothing.
+func Nearest(word string, words []string) string {
 	best, least := "", min(2, len(word)/2)+1
 	for _, w := range words {
 		if d := distance(strings.ToLower(word), strings.ToLower(w)); d < least || d == least && best != "" && w < best {
 			best, least = w, d
 		}
 	}
-	if best == "" {
-		return ""
-	}
-	return fmt.Sprintf("did you mean %q? ", best)
+	return best
 }
 
 // distance is the number of letters to insert, delete, replace or exchange
