@@ -8,11 +8,12 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/cairncache/cairn/adapters/disk"
 	"github.com/cairncache/cairn/adapters/layered"
 	"github.com/cairncache/cairn/memo"
 )
 
-// Each statement that docs/failure.md makes about layers names a test that
+// Each statement that docs/failure.md makes about layers and disk names a test that
 // shows it, as `package.TestName`, and the tests and figures that it names
 // exist.
 func TestFailurePage(t *testing.T) {
@@ -22,7 +23,7 @@ func TestFailurePage(t *testing.T) {
 	}
 	page := string(b)
 	exist := make(map[string]bool)
-	for pkg, dir := range map[string]string{"memo": "memo", "layered": "adapters/layered", "redis": "adapters/redis"} {
+	for pkg, dir := range map[string]string{"memo": "memo", "layered": "adapters/layered", "redis": "adapters/redis", "disk": "adapters/disk"} {
 		for _, name := range testsIn(t, dir) {
 			exist[pkg+"."+name] = true
 		}
@@ -36,6 +37,7 @@ func TestFailurePage(t *testing.T) {
 		"layered.Stats": reflect.TypeFor[layered.Stats](),
 		"memo.Stats":    reflect.TypeFor[memo.Stats](),
 		"memo.Trace":    reflect.TypeFor[memo.Trace](),
+		"disk.Stats":    reflect.TypeFor[disk.Stats](),
 	}
 	for _, m := range regexp.MustCompile("`(\\w+\\.(?:Stats|Trace))\\.([^`]*)`").FindAllStringSubmatch(page, -1) {
 		if !hasField(figures[m[1]], m[2]) {

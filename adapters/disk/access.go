@@ -17,9 +17,11 @@ const temporarySuffix = ".tmp"
 func isTemporary(name string) bool { return strings.HasSuffix(name, temporarySuffix) }
 
 // temporary writes content to a new file beside path, and returns its name.
+// noWait spares four system calls by which package os would find out that
+// nobody waits for a file.
 func (f *folder) temporary(path string, content []byte, sync bool) (name string, err error) {
 	name = path + "." + strconv.Itoa(os.Getpid()) + "." + strconv.FormatUint(rand.Uint64(), 36) + temporarySuffix
-	file, err := f.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, fileMode)
+	file, err := f.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL|noWait, fileMode)
 	if err != nil {
 		return "", err
 	}
@@ -41,7 +43,7 @@ func (f *folder) temporaryAt(p place, content []byte, sync bool) (name string, e
 	}
 	name, err = f.temporary(p.path(), content, sync)
 	if !errors.Is(err, fs.ErrNotExist) {
-		return name, err
+		return name, f.explainIn(p.folder(), err)
 	}
 	if err := f.makeFolder(p.folder()); err != nil {
 		return "", errors.Join(f.removed(), err)
@@ -102,7 +104,7 @@ func (f *folder) size(p place) (int64, error) {
 		err = ownFile(p.path(), info)
 	}
 	if err != nil {
-		return 0, err
+		return 0, f.explainIn(p.folder(), err)
 	}
 	return info.Size(), nil
 }
@@ -124,15 +126,24 @@ func (f *folder) open(path string) (*os.File, fs.FileInfo, error) {
 	return file, info, nil
 }
 
-// explain says of an error whether something foreign at path is its cause.
+// explain says of an error whether something foreign at path, or in place of
+// its folder, is the cause.
 func (f *folder) explain(path string, err error) error {
-	if errors.Is(err, fs.ErrNotExist) {
+	if folder, _, ok := strings.Cut(path, "/"); ok {
+		err = f.explainIn(folder, err)
+	}
+	return f.foreign(path, ownFile, err)
+}
+
+// explainIn is explain for a folder alone.
+func (f *folder) explainIn(path string, err error) error { return f.foreign(path, ownFolder, err) }
+
+func (f *folder) foreign(path string, own func(string, fs.FileInfo) error, err error) error {
+	if err == nil || errors.Is(err, fs.ErrNotExist) || errors.Is(err, errForeign) {
 		return err
 	}
 	if info, e := f.Lstat(path); e == nil {
-		if foreign := ownFile(path, info); foreign != nil {
-			return errors.Join(foreign, err)
-		}
+		err = errors.Join(own(path, info), err)
 	}
 	return err
 }

@@ -126,17 +126,18 @@ func (s *Store) replace(ctx context.Context, p place, key string, content []byte
 // If it fails, the old entry is there still, but for a failure to sync.
 func (s *Store) put(p place, name string, size int64) error {
 	old, err := s.folder.size(p)
+	more := max(size-old, 0)
 	if err == nil {
-		err = s.usage.add(p.stripe(), size)
+		err = s.usage.add(p.stripe(), more)
 	}
 	if err != nil {
 		s.folder.Remove(name)
 		return err
 	}
 	if err := s.folder.rename(name, p.path()); err != nil {
-		return errors.Join(err, s.usage.add(p.stripe(), -size))
+		return errors.Join(err, s.usage.add(p.stripe(), -more))
 	}
-	return errors.Join(s.usage.add(p.stripe(), -old), s.syncShard(p))
+	return errors.Join(s.usage.add(p.stripe(), min(size-old, 0)), s.syncShard(p))
 }
 
 // drop removes the file of a place, if there is one, for who holds the stripe.

@@ -60,6 +60,17 @@ type Options struct {
 // a file that is damaged is a miss, and removed. Time is that of the wall
 // clock, to the nanosecond.
 //
+// What the file system refuses (a full disk, a removed folder, no more open
+// files) is ErrUnavailable. A link, a folder or another user's file in the place
+// of an entry is ErrInvalid until somebody removes it. Either way the old entry
+// stays as it was. A read waits for nobody. A write waits while another one
+// changes or sweeps the same 64th of the folder, or makes room; if its context
+// ends meanwhile it has written nothing.
+//
+// The folder must be on a disk of this machine: locks and renames may not hold
+// between machines that share one over a network. A Store keeps up to 67 files
+// open, most of them locks, and each call opens a few more.
+//
 // An open Store has a goroutine that sweeps the folder once an hour, if no
 // other process has: it removes what has expired, what is damaged, and what
 // processes left that were killed while they wrote. Close ends it.
@@ -86,9 +97,11 @@ var (
 	_ store.ClearStore            = (*Store)(nil)
 )
 
-// New opens the folder at path, and makes it if there is none. A path that is a
-// symbolic link, a folder of another owner, or one that has other things in it
-// is ErrInvalid; a file system that refuses is ErrUnavailable.
+// New opens the folder at path, and makes it if there is none, with those above
+// it. A path that is a symbolic link, a folder of another owner, one that others
+// may enter, or one that has other things in it is ErrInvalid, and so is a bad
+// Option; a file system that refuses is ErrUnavailable. Where files cannot be
+// locked, as on Windows, it is errors.ErrUnsupported.
 func New(path string, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}

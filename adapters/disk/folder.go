@@ -119,7 +119,7 @@ func (f *folder) claim(seen fs.FileInfo) error {
 	if !os.SameFile(info, seen) {
 		return fmt.Errorf("%w: %s was replaced meanwhile", errForeign, f.Name())
 	}
-	content, err := f.ReadFile(tagName)
+	content, err := f.readTag()
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		if err := f.claimEmpty(); err != nil {
@@ -127,12 +127,22 @@ func (f *folder) claim(seen fs.FileInfo) error {
 		}
 	case err != nil:
 		return err
-	case string(content) != tag:
+	case content != tag:
 		return fmt.Errorf("%w: %s in %s is not Cairn's; name another folder", errForeign, tagName, f.Name())
 	case info.Mode().Perm()&0o077 != 0:
 		return fmt.Errorf("%w: others may enter %s; run chmod 700 on it", errForeign, f.Name())
 	}
 	return f.makeFolder(lockFolder)
+}
+
+func (f *folder) readTag() (string, error) {
+	file, info, err := f.open(tagName)
+	if err != nil {
+		return "", err
+	}
+	defer file.Close()
+	content, err := readUpTo(file, info.Size(), int64(len(tag))+1)
+	return string(content), err
 }
 
 func (f *folder) claimEmpty() error {

@@ -80,18 +80,30 @@ func exists(path string) bool {
 }
 
 // sizeOf is the size of the files of all entries.
-func sizeOf(t testing.TB, path string) (sum int64) {
+func sizeOf(t testing.TB, path string) int64 {
+	t.Helper()
+	entries, _ := sizesOf(t, path)
+	return entries
+}
+
+// sizesOf is the size of the files of all entries, and of the temporary ones.
+func sizesOf(t testing.TB, path string) (entries, temporary int64) {
 	t.Helper()
 	files, err := filepath.Glob(filepath.Join(path, "??/*"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, file := range files {
-		if info, err := os.Lstat(file); err == nil && !isTemporary(file) {
-			sum += info.Size()
+		info, err := os.Lstat(file)
+		switch {
+		case err != nil: // was removed meanwhile
+		case isTemporary(file):
+			temporary += info.Size()
+		default:
+			entries += info.Size()
 		}
 	}
-	return sum
+	return entries, temporary
 }
 
 // ageTemporary makes temporary files look abandoned.

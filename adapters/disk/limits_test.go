@@ -4,6 +4,8 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -193,6 +195,42 @@ func TestSweepsWhenOpened(t *testing.T) {
 	})
 }
 
+// The clock of the system counts, also where it was set between a write and a
+// read: entries live longer or shorter by that, the bound holds, and no more
+// than an hour passes between two sweeps.
+func TestClockJumps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, newPath(t), &Options{MaxBytes: 1000})
+		if err := s.Set(t.Context(), "forward", nil, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute)
+		wantMiss(t, s, "forward")
+
+		// What was written before the clock was set back by a day.
+		mustSet(t, s, "back", "v")
+		ahead := uint64(24 * time.Hour)
+		mustWrite(t, pathOfKey(s, "back"), string(encode("back", []byte("v"), now()+ahead+uint64(time.Minute))))
+		for _, path := range []string{pathOfKey(s, "back"), filepath.Join(s.folder.Name(), sweepName)} {
+			age(t, path, -24*time.Hour)
+		}
+		wantValue(t, s, "back", "v")
+		if ttl, err := s.TTL(t.Context(), "back"); ttl != 24*time.Hour+time.Minute || err != nil {
+			t.Errorf("TTL = %v, %v", ttl, err)
+		}
+		if wait := s.untilSweep(); wait > sweepEvery {
+			t.Errorf("the next sweep is in %v", wait)
+		}
+		for i := range 50 {
+			mustSet(t, s, fmt.Sprint(i), strings.Repeat("v", 100))
+			if size := sizeOf(t, s.folder.Name()); size > 1000 {
+				t.Fatalf("the files have %d bytes", size)
+			}
+		}
+		wantValue(t, s, "49", strings.Repeat("v", 100))
+	})
+}
+
 // Whoever waits for a stripe that another process holds gives up when its
 // context ends. A read does not wait.
 func TestWaitEndsWithContext(t *testing.T) {
@@ -214,6 +252,25 @@ func TestWaitEndsWithContext(t *testing.T) {
 		wantErr(t, "hold", err, nil)
 		if _, temporary := filesIn(t, s.folder.Name()); temporary != 0 {
 			t.Errorf("%d temporary files are left", temporary)
+		}
+	})
+}
+
+// So does whoever waits for room while another process makes some.
+func TestWaitForRoomEndsWithContext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, newPath(t), &Options{MaxBytes: 1000})
+		other := newStore(t, s.folder.Name(), nil)
+		mustSet(t, s, "k", strings.Repeat("v", 900))
+		wantErr(t, "lock", other.sweeper.lock.lock(t.Context()), nil)
+		defer other.sweeper.lock.unlock()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		wantErr(t, "Set", s.Set(ctx, "new", make([]byte, 900), 0), context.DeadlineExceeded)
+		wantMiss(t, s, "new")
+		wantValue(t, s, "k", strings.Repeat("v", 900))
+		if entries, temporary := filesIn(t, s.folder.Name()); entries != 1 || temporary != 0 {
+			t.Errorf("there are %d files and %d temporary ones", entries, temporary)
 		}
 	})
 }

@@ -23,6 +23,7 @@ func (f *folder) names(shard int) ([]string, error) {
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, f.removed()
 	}
+	err = f.explainIn(folder, err)
 	names := make([]string, 0, len(there))
 	for _, one := range there {
 		if one.Type().IsRegular() {
@@ -35,9 +36,14 @@ func (f *folder) names(shard int) ([]string, error) {
 // Keys implements store.KeysStore. It reads the header of every file in the
 // folder, whatever the prefix, one of 256 parts at a time.
 func (s *Store) Keys(ctx context.Context, prefix string) iter.Seq2[string, error] {
+	return keysBy(func(shard int) ([]string, error) { return s.keysOf(ctx, shard, prefix) })
+}
+
+// keysBy yields what keysOf returns for each shard.
+func keysBy(keysOf func(shard int) ([]string, error)) iter.Seq2[string, error] {
 	return func(yield func(string, error) bool) {
 		for shard := range shards {
-			keys, err := s.keysOf(ctx, shard, prefix)
+			keys, err := keysOf(shard)
 			if err != nil {
 				yield("", err)
 				return

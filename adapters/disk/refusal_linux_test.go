@@ -6,12 +6,29 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strconv"
 	"syscall"
 	"testing"
+	"unsafe"
 
 	"github.com/cairncache/cairn/store"
 )
+
+// dropPrivileges takes from the goroutine, until it ends, what root may do that
+// others may not. Its thread ends with it.
+func dropPrivileges() error {
+	runtime.LockOSThread()
+	header := struct {
+		version uint32
+		pid     int32
+	}{version: 0x20080522}
+	var none [2]struct{ effective, permitted, inheritable uint32 }
+	if _, _, errno := syscall.RawSyscall(syscall.SYS_CAPSET, uintptr(unsafe.Pointer(&header)), uintptr(unsafe.Pointer(&none)), 0); errno != 0 {
+		return errno
+	}
+	return nil
+}
 
 const mountVar = "CAIRN_DISK_MOUNT"
 

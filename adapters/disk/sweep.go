@@ -242,13 +242,16 @@ func (s *Store) evictTo(ctx context.Context, goal int64) error {
 func (s *Store) evict(ctx context.Context, c candidate) error {
 	return s.hold(ctx, c.p.stripe(), func() error {
 		info, err := s.folder.Lstat(c.p.path())
-		if errors.Is(err, fs.ErrNotExist) || err == nil && (!info.ModTime().Equal(c.used) || ownFile("", info) != nil) {
-			return nil
+		if err == nil && info.ModTime().Equal(c.used) {
+			err = s.drop(c.p)
+			if err == nil {
+				s.counts.evicted.Add(1)
+			}
 		}
-		if err != nil {
-			return err
+		err = s.folder.explain(c.p.path(), err)
+		if errors.Is(err, fs.ErrNotExist) || errors.Is(err, errForeign) {
+			return nil // somebody else has removed it, or put something in its place
 		}
-		s.counts.evicted.Add(1)
-		return s.drop(c.p)
+		return err
 	})
 }
