@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
-	"sync/atomic"
 	"time"
 
 	"github.com/cairncache/cairn/internal/flight"
@@ -52,7 +50,7 @@ func (f *Func[K, V]) proceed(ctx context.Context, v query, key string, k K, s si
 // whether a load in the background is to replace it.
 func (f *Func[K, V]) atOnce(v *query, key string, s sighting[V]) (r Result[V], ok, refresh bool) {
 	switch {
-	case s.entry == nil || v.refresh:
+	case s.entry == nil || s.verdict == refused || v.refresh:
 		return r, false, false
 	case s.verdict == fresh:
 		r, early := f.hit(v, key, s)
@@ -275,7 +273,7 @@ func (f *Func[K, V]) copyOf(live *store.Live) (*entry[V], error) {
 // If the function says that there is no such thing, nobody may.
 func (f *Func[K, V]) loadFailed(ctx context.Context, v *query, key string, s sighting[V], err error) (Result[V], error) {
 	cycle := (*CycleError)(nil)
-	usable := s.entry != nil && !s.entry.negative() && (s.fallback || v.staleOK) && !v.refresh
+	usable := s.entry != nil && !s.entry.negative() && (s.fallback || v.staleOK && s.verdict != refused) && !v.refresh
 	usable = usable && ctx.Err() == nil && !f.memo.scope.Closed() && !errors.Is(err, store.ErrNotFound) && !errors.As(err, &cycle)
 	impatient := errors.Is(err, flight.ErrPatience)
 	now := v.later()
@@ -338,9 +336,13 @@ func (f *Func[K, V]) ofLoad(v *query, o *outcome[V], e *entry[V], source Source)
 
 // direct calls the function for this caller alone. Nothing is stored.
 func (f *Func[K, V]) direct(ctx context.Context, v *query, key string, k K) (Result[V], error) {
-	f.counters.add(callMissed, 1)
+	if v.skip {
+		f.counters.add(callSkipped, 1)
+	} else {
+		f.counters.add(callMissed, 1)
+	}
 	o, _, err := f.flights.Do(ctx, flight.Request[*outcome[V]]{
-		Key:      key + "\x00" + strconv.FormatUint(directs.Add(1), 10), // no key has a zero byte
+		Key:      unshared(key),
 		Timeout:  v.policy.LoadTimeout,
 		Patience: v.policy.WaitTimeout,
 		Load: func(ctx context.Context, _ bool) (*outcome[V], error) {
@@ -357,6 +359,3 @@ func (f *Func[K, V]) direct(ctx context.Context, v *query, key string, k K) (Res
 	}
 	return Result[V]{Value: o.value, Source: SourceLoaded}, nil
 }
-
-// directs counts the loads that nobody is to join.
-var directs atomic.Uint64

@@ -33,7 +33,7 @@ type item[K, V any] struct {
 // Loads are shared with those of Get,
 // both ways. An argument that occurs again is loaded once, and each place has a
 // value of its own, if it can be encoded. At most one Call may be given, for
-// all.
+// all; with Skip, FillMany or the function is called for all of ks.
 //
 // Each Result has the value or, in Err, why there is none, as Get would return
 // it; an Err that matches store.ErrNotFound says that there is no such thing.
@@ -53,15 +53,23 @@ func (f *Func[K, V]) GetMany(ctx context.Context, ks []K, call ...Call) ([]Resul
 	if err := ctx.Err(); err != nil {
 		return nil, &Error{op, f.name, "", err}
 	}
-	items, keyless, err := f.items(ctx, op, ks, call)
+	a, err := f.ask(ctx, op, call)
+	if err != nil {
+		return nil, &Error{op, f.name, "", err}
+	}
+	items, keyless, err := f.items(ctx, a, ks)
 	if err != nil {
 		return nil, err
+	}
+	results := make([]Result[V], len(ks))
+	if a.skip {
+		f.skipMany(ctx, items, keyless, results)
+		return results, joinFailures(results)
 	}
 	seen := f.flights.Mark()
 	if err := f.lookMany(ctx, items); err != nil && f.memo.strict {
 		return nil, &Error{op, f.name, "", err}
 	}
-	results := make([]Result[V], len(ks))
 	var toLoad, toRefresh, toVerify []*item[K, V]
 	for _, it := range items {
 		r, ok, refresh := f.atOnce(&it.query, it.key, it.found)
@@ -85,31 +93,30 @@ func (f *Func[K, V]) GetMany(ctx context.Context, ks []K, call ...Call) ([]Resul
 
 // items makes the items of ks: one for each key, and one for each of those that
 // have none. They are of one moment, after all that the user's functions do.
-func (f *Func[K, V]) items(ctx context.Context, op string, ks []K, call []Call) (items, keyless []*item[K, V], err error) {
+func (f *Func[K, V]) items(ctx context.Context, a *ask, ks []K) (items, keyless []*item[K, V], err error) {
 	byKey := make(map[string]*item[K, V], len(ks))
-	var a *ask
 	for i, k := range ks {
 		key, noKey := f.keyOf(k)
 		if it := byKey[key]; it != nil && noKey == nil {
 			it.at = append(it.at, i)
 			continue
 		}
-		if a == nil || f.etag != nil {
-			if a, err = f.ask(ctx, op, k, call); err != nil {
-				return nil, nil, &Error{op, f.name, "", err}
-			}
-		}
 		it := &item[K, V]{query: query{ask: a}, k: k, key: key, at: []int{i}}
+		if !a.skip {
+			it.ask = f.withETag(ctx, a, k)
+		}
 		if noKey != nil {
-			f.reportEncode(ctx, noKey)
+			if !a.skip {
+				f.reportEncode(ctx, noKey)
+			}
 			keyless = append(keyless, it)
 			continue
 		}
 		byKey[key] = it
 		items = append(items, it)
 	}
-	if len(items) == 0 {
-		return nil, keyless, nil
+	if len(items) == 0 || a.skip {
+		return items, keyless, nil
 	}
 	v, err := f.query(ctx, a)
 	if err != nil {

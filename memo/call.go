@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"context"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -23,6 +24,12 @@ type Call struct {
 	// Refresh loads the value whatever is stored, with a load that begins
 	// after the call. If that fails its error is returned, whatever is stored.
 	Refresh bool
+
+	// Skip calls the function for this caller alone. Nothing is read from the
+	// store, not even an etag is asked for, and nothing is stored; of Call and
+	// the policy, LoadTimeout and WaitTimeout count. Skip together with Refresh
+	// is ErrInvalid.
+	Skip bool
 
 	// StaleOK answers any value that is still there at once, also where
 	// MaxAge, the etag or the policy would not, and refreshes it in the
@@ -105,38 +112,45 @@ type ask struct {
 	policy  Policy // settled
 	maxAge  time.Duration
 	refresh bool
+	skip    bool
 	staleOK bool
 	noStore bool
 	etag    *string
 	tags    []string // of the call
 }
 
-// apply returns what call wants of a function that wants a by itself.
-func (a ask) apply(call *Call, function Policy) (*ask, error) {
+// apply adds what call wants, of a function with this policy.
+func (a *ask) apply(call *Call, function Policy) error {
 	if call.Policy != (Policy{}) {
 		if err := call.Policy.check(); err != nil {
-			return nil, prefixed{"Call.", err}
+			return prefixed{"Call.", err}
 		}
 		policy, err := call.Policy.inherit(function).settle()
 		if err != nil {
-			return nil, prefixed{"Call.", err}
+			return prefixed{"Call.", err}
 		}
 		a.policy = policy
 	}
 	if call.MaxAge < 0 {
-		return nil, invalid("Call.MaxAge: " + call.MaxAge.String() + " is negative; leave it zero for no limit, or set Refresh for a new value")
+		return invalid("Call.MaxAge: " + call.MaxAge.String() + " is negative; leave it zero for no limit, or set Refresh for a new value")
 	}
 	for _, tag := range call.Tags {
 		if tag == "" {
-			return nil, invalid("Call.Tags: a tag is empty; name it or leave it out")
+			return invalid("Call.Tags: a tag is empty; name it or leave it out")
 		}
 	}
-	a.maxAge, a.refresh, a.staleOK, a.noStore = call.MaxAge, call.Refresh, call.StaleOK, call.NoStore
+	switch {
+	case call.Refresh && call.Skip:
+		return invalid("Call.Skip: it is set together with Refresh; set one of them")
+	case call.Refresh || call.Skip:
+		a.refresh, a.skip = call.Refresh, call.Skip
+	}
+	a.maxAge, a.staleOK, a.noStore = call.MaxAge, call.StaleOK, call.NoStore
 	a.tags = call.Tags
 	if call.ETag != nil {
 		a.etag = call.ETag
 	}
-	return &a, nil
+	return nil
 }
 
 // prefixed is an error with something before its text.
@@ -157,4 +171,41 @@ func timeLeft(until, now int64, ttl time.Duration) time.Duration {
 		return store.Forever
 	}
 	return store.UnknownTTL
+}
+
+// ask returns what a call wants.
+func (f *Func[K, V]) ask(ctx context.Context, op string, calls []Call) (*ask, error) {
+	in := modeOf(ctx)
+	if len(calls) == 0 && in == usual && op == f.plain.op {
+		return &f.plain, nil
+	}
+	if len(calls) > 1 {
+		return nil, invalid("more than one Call; put all into one")
+	}
+	a := f.plain
+	a.op, a.refresh, a.skip = op, in == refreshing, in == skipping
+	if len(calls) == 1 {
+		if err := a.apply(&calls[0], f.inherited); err != nil {
+			return nil, err
+		}
+	}
+	if f.memo.skip {
+		a.refresh, a.skip = false, true
+	}
+	return &a, nil
+}
+
+// withETag adds that of the function, unless the call has one.
+func (f *Func[K, V]) withETag(ctx context.Context, a *ask, k K) *ask {
+	if f.etag == nil || a.etag != nil {
+		return a
+	}
+	etag, err := f.etag(ctx, k)
+	if err != nil {
+		f.reportETag(ctx, err)
+		return a
+	}
+	with := *a
+	with.etag = &etag
+	return &with
 }

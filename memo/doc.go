@@ -53,6 +53,17 @@
 // and the Memo, each field by itself: zero inherits, and [Off] says that there
 // shall be none. All methods of a function use what that comes to.
 //
+// # To refresh, and to skip
+//
+// What is stored can be passed over: to refresh is to load anew and store that,
+// to skip is to neither read nor store. Both go for one call ([Call] Refresh and
+// Skip), for all calls with a context, also those in loads ([WithRefresh] and
+// [WithSkip]), and for all functions of a Memo ([Options] Refresh and Skip), or
+// of a process: CAIRN_MEMO_REFRESH=1 and CAIRN_MEMO_SKIP=1 in its environment.
+// Options.Skip precedes the rest, and a Call the context. Options.Refresh loads
+// each argument once, not at each call. In Stats a call that skips is neither a
+// hit nor a miss, but Skipped; its load counts as any other.
+//
 // # Several processes
 //
 // Over a store with leases (store.LeaseStore), such as Redis and memory, what is

@@ -28,6 +28,7 @@ type Func[K, V any] struct {
 	place       *place
 	inherited   Policy // what that of a Call inherits from
 	plain       ask    // of a call that says nothing
+	indirect    bool   // a Get is a lookup
 	simple      bool   // an entry that is fresh is the answer, and all that a Get does
 	format      *format[V]
 	flights     *flight.Group[*outcome[V]]
@@ -52,7 +53,7 @@ type Func[K, V any] struct {
 // themselves, as they cannot be given copies.
 func (f *Func[K, V]) Get(ctx context.Context, k K) (V, error) {
 	const op = "get"
-	if f.etag != nil || f.memo.verify {
+	if f.indirect || modeOf(ctx) != usual {
 		r, err := f.lookup(ctx, op, k, nil)
 		return r.Value, err
 	}
@@ -99,9 +100,11 @@ func (f *Func[K, V]) Lookup(ctx context.Context, k K, call ...Call) (Result[V], 
 
 // Refresh loads the value for k with a load that begins after the call,
 // whatever is stored, and returns it. Those who call Refresh while another
-// load is under way share the next one.
+// load is under way share the next one. With [WithSkip] it only calls the
+// function.
 func (f *Func[K, V]) Refresh(ctx context.Context, k K) (V, error) {
-	r, err := f.lookup(ctx, "refresh", k, []Call{{Refresh: true}})
+	skip := modeOf(ctx) == skipping
+	r, err := f.lookup(ctx, "refresh", k, []Call{{Refresh: !skip, Skip: skip}})
 	return r.Value, err
 }
 
@@ -109,10 +112,14 @@ func (f *Func[K, V]) lookup(ctx context.Context, op string, k K, calls []Call) (
 	if err := f.check(ctx, op); err != nil {
 		return Result[V]{Err: err}, err
 	}
-	a, err := f.ask(ctx, op, k, calls)
+	a, err := f.ask(ctx, op, calls)
 	if err != nil {
 		return f.fail(&ask{op: op}, "", err)
 	}
+	if a.skip {
+		return f.skip(ctx, a, k)
+	}
+	a = f.withETag(ctx, a, k)
 	key, err := f.keyOf(k)
 	if err != nil {
 		return f.withoutKey(ctx, a, k, err)
@@ -128,7 +135,9 @@ func (f *Func[K, V]) withoutKey(ctx context.Context, a *ask, k K, err error) (Re
 
 // Set stores value as the value for k, as if it had just been loaded. What is
 // said of Delete holds for what was loaded before. At most one Call may be
-// given; of it, Policy, ETag and Tags count.
+// given; of it, Policy, ETag, Tags and Skip count. With Skip, by the Call, the
+// context or the Memo, Set does what Delete does, as what is stored is older
+// than value.
 //
 // An error is that of the store, and nothing, the former value or this one may
 // be stored then; or the value cannot be encoded, which is ErrInvalid; or it
@@ -140,6 +149,9 @@ func (f *Func[K, V]) Set(ctx context.Context, k K, value V, call ...Call) error 
 		return err
 	}
 	return f.change(ctx, op, key, func() error {
+		if v.skip {
+			return v.at.Delete(ctx, key)
+		}
 		l := &load{query: &v, said: new(loading), tagSeq: v.tagSeq, keep: true}
 		tags, err := f.memo.tagsNow(ctx, v.at.Store, f.tagsOf(l, k))
 		if err != nil {
@@ -301,41 +313,17 @@ func (f *Func[K, V]) Key(k K) (string, error) { return f.keyOf(k) }
 // stored, counted or shared.
 func (f *Func[K, V]) Original(ctx context.Context, k K) (V, error) { return f.fn(ctx, k) }
 
-// ask returns what a call wants.
-func (f *Func[K, V]) ask(ctx context.Context, op string, k K, calls []Call) (*ask, error) {
-	if len(calls) == 0 && f.etag == nil && op == f.plain.op {
-		return &f.plain, nil
-	}
-	a := f.plain
-	a.op = op
-	if f.etag != nil && (len(calls) == 0 || calls[0].ETag == nil) {
-		etag, err := f.etag(ctx, k)
-		if err != nil {
-			f.reportETag(ctx, err)
-		} else {
-			a.etag = &etag
-		}
-	}
-	switch len(calls) {
-	case 0:
-		return &a, nil
-	case 1:
-		return a.apply(&calls[0], f.inherited)
-	}
-	return nil, invalid("more than one Call; put all into one")
-}
-
 // begins prepares a call that stores something.
 func (f *Func[K, V]) begins(ctx context.Context, op string, k K, calls []Call) (v query, key string, err error) {
 	at, key, err := f.locate(ctx, op, k)
 	if err != nil {
 		return query{}, "", err
 	}
-	a, err := f.ask(ctx, op, k, calls)
+	a, err := f.ask(ctx, op, calls)
 	if err != nil {
 		return query{}, "", &Error{op, f.name, key, err}
 	}
-	v = query{ask: a, at: at, tagSeq: f.memo.tagSeq.Load()}
+	v = query{ask: f.withETag(ctx, a, k), at: at, tagSeq: f.memo.tagSeq.Load()}
 	if v.generation, err = f.generations.at(ctx, at.Store); err != nil {
 		f.reportStore(ctx, op, err)
 		return query{}, "", err

@@ -15,6 +15,7 @@ type verdict uint8
 
 const (
 	missing  verdict = iota // there is none, or it was invalidated
+	refused                 // it is there, but nobody may have it; see Options.Refresh
 	outdated                // it is there, but not for this caller, or its time is over
 	stale                   // its ttl has passed, and its stale time has not
 	fresh
@@ -175,6 +176,9 @@ func (f *Func[K, V]) judgeBytes(v *query, b []byte) (s sighting[V], err error) {
 func (f *Func[K, V]) judge(v *query, h *header) (is verdict, fallback bool) {
 	if h.generation != v.generation.version {
 		return missing, false
+	}
+	if h.created < f.memo.since {
+		return refused, false
 	}
 	now := v.now
 	if h.fresh != 0 && now >= h.fresh {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/cairncache/cairn/internal/flight"
 	"github.com/cairncache/cairn/store"
@@ -24,6 +25,8 @@ type Memo struct {
 	compression *Compression
 	strict      bool
 	verify      bool
+	since       int64 // Unix nanoseconds: what was stored before is not answered
+	skip        bool
 	lock        func(ctx context.Context, key string) (release func(), err error)
 	trace       Trace
 	log         *operatorLog
@@ -86,6 +89,26 @@ type Options struct {
 	// for all Memos of a process.
 	Verify bool
 
+	// Refresh answers nothing that was stored before the Memo was made, so that
+	// each argument is loaded and overwritten once, when it is first asked for;
+	// what was stored since, by this process or another, is a hit. It goes by
+	// the time at which an entry was created, with the clocks of the processes
+	// being as they are. What was there before is no substitute either if a
+	// load fails, not even with Call.StaleOK, and is as good as none to Has, TTL
+	// and Touch; but [Previous] and Meta give it. The environment variable
+	// CAIRN_MEMO_REFRESH=1 does the same for all Memos of a process.
+	Refresh bool
+
+	// Skip makes every call go to the function, as with Call.Skip, whatever a
+	// Call or a context says, and also Refresh. Set stores nothing, but removes
+	// what is stored. What else changes the store does so as ever, for other
+	// processes: Delete, Expire, Touch, Update, Clear, InvalidateTags; and Has,
+	// TTL and Meta tell what is stored. There are no hits, so Verify does
+	// nothing. The environment variable CAIRN_MEMO_SKIP=1 does the same for all
+	// Memos of a process. Refresh and Skip together are ErrInvalid, wherever
+	// they are set.
+	Skip bool
+
 	// Lock is for stores that have locks and no leases, and is not called over
 	// others: with leases (store.LeaseStore) one process at a time loads a key
 	// without it. If given, it is called before a function is called for a
@@ -121,6 +144,10 @@ func New(s store.Store, o *Options) (*Memo, error) {
 	if err := o.Compression.check(); err != nil {
 		return nil, fmt.Errorf("memo: new: Options.%w", err)
 	}
+	refresh, skip, err := o.switches()
+	if err != nil {
+		return nil, err
+	}
 	root := region{namespace: o.Namespace, policy: o.Policy, place: newPlace(s)}
 	regions, err := resolveRegions(root, o.Regions)
 	if err != nil {
@@ -137,6 +164,7 @@ func New(s store.Store, o *Options) (*Memo, error) {
 		compression: o.Compression,
 		strict:      o.Strict,
 		verify:      o.Verify || os.Getenv("CAIRN_MEMO_VERIFY") == "1",
+		skip:        skip,
 		lock:        o.Lock,
 		log:         newOperatorLog(o.Logger),
 		counters:    newCounters(),
@@ -144,6 +172,9 @@ func New(s store.Store, o *Options) (*Memo, error) {
 		tags:        tags,
 		funcs:       make(map[string]function),
 		keyed:       make(map[keyedID]function),
+	}
+	if refresh {
+		m.since = time.Now().UnixNano()
 	}
 	m.versions = flight.NewGroup[version](m.scope)
 	m.watching, m.endWatching = context.WithCancel(context.Background())

@@ -28,6 +28,9 @@ type Stats struct {
 	Shared uint64 // got the outcome of a load that another call had begun
 	Misses uint64 // began a load and waited for it, also if that found what another process had stored, or called the function without the cache
 
+	// Calls that asked for neither; see Call.Skip.
+	Skipped uint64
+
 	// Loads that have ended, in the foreground or not. Each counts in one of
 	// these three. A call of FillMany is one load.
 	Loaded     uint64 // the function returned a value
@@ -56,7 +59,8 @@ func (s Stats) Hits() uint64 {
 	return s.MemoryHits + s.StoreHits + s.StaleHits + s.NegativeHits
 }
 
-// Requests is the number of calls that had an outcome: Hits, Shared and Misses.
+// Requests is the number of calls that had an outcome, Hits, Shared and Misses:
+// not those that were Skipped.
 func (s Stats) Requests() uint64 { return s.Hits() + s.Shared + s.Misses }
 
 // Loads is the number of loads that have ended, in whatever way.
@@ -95,6 +99,7 @@ func (s Stats) Add(t Stats) Stats {
 	s.NegativeHits += t.NegativeHits
 	s.Shared += t.Shared
 	s.Misses += t.Misses
+	s.Skipped += t.Skipped
 	s.Loaded += t.Loaded
 	s.Absent += t.Absent
 	s.LoadErrors += t.LoadErrors
@@ -134,7 +139,8 @@ const (
 	bytesWritten
 	striped // the number of counters that are
 
-	loadRefresh counter = iota - 1
+	callSkipped counter = iota - 1
+	loadRefresh
 	loadReturned
 	loadAbsent
 	loadFailed
@@ -223,6 +229,7 @@ func (c *counters) snapshot() Stats {
 		NegativeHits: n[hitNegative],
 		Shared:       n[callShared],
 		Misses:       n[callMissed],
+		Skipped:      n[callSkipped],
 		Loaded:       n[loadReturned],
 		Absent:       n[loadAbsent],
 		LoadErrors:   n[loadFailed],
