@@ -45,7 +45,7 @@ bench: servers
 # of its own, so that nobody who uses this one gets them.
 .PHONY: compare
 compare: servers
-	cd comparisons && CAIRN_TEST_SERVERS=required go test -run '^$$' -bench . -timeout 1h ./...
+	cd comparisons && CAIRN_TEST_SERVERS=required go test -run '^$$' -bench . -timeout 2h ./...
 	cd comparisons && go run ./memory/hitratio -o ../docs/hit-ratio.svg
 
 .PHONY: servers

@@ -5,6 +5,7 @@
 // process, a second run is answered by it as well:
 //
 //	go run ./examples/quickstart
+//	go run ./examples/quickstart -store disk:./cache
 //	go run ./examples/quickstart -store redis://localhost:6379/0
 //	go run ./examples/quickstart -store memcache://localhost:11211 -dir .
 package main
@@ -25,6 +26,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	_ "github.com/cairncache/cairn/adapters/disk"
 	_ "github.com/cairncache/cairn/adapters/memcache"
 	_ "github.com/cairncache/cairn/adapters/memory"
 	_ "github.com/cairncache/cairn/adapters/null"

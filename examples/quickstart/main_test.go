@@ -74,6 +74,7 @@ func TestQuickstart(t *testing.T) {
 		warm bool // a second process finds what the first has stored
 	}{
 		"memory": {func(*testing.T) string { return "memory:" }, false},
+		"disk":   {func(t *testing.T) string { return "disk:" + filepath.Join(t.TempDir(), "cache") }, true},
 		"redis":  {func(t *testing.T) string { return "redis://" + testservers.Redis(t).Addr + "/0?prefix=quickstart:" }, true},
 		"memcache": {func(t *testing.T) string {
 			return "memcache://" + testservers.Memcached(t).Addr + "?prefix=quickstart:"
@@ -132,6 +133,7 @@ func TestErrors(t *testing.T) {
 		{[]string{"-dir", filepath.Join(empty, "none")}, "no such file"},
 		{[]string{"-dir", broken}, "expected 'IDENT'"},
 		{[]string{"-store", "rdis://u:secret@h"}, `unknown scheme "rdis" (did you mean "redis"?`},
+		{[]string{"-store", "disk:" + broken}, `has other things in it, such as "x.go"; name another folder`},
 		{[]string{"-store", "redis://127.0.0.1:1"}, "connection refused"},
 		{[]string{"-store", "memcache://127.0.0.1:1"}, "connection refused"},
 		{[]string{"-nope"}, "flag provided but not defined"},
