@@ -272,8 +272,8 @@ func (s *Store) evalAll(ctx context.Context, sc script, calls [][]any) error {
 	if pipe.Len() == 0 {
 		return err
 	}
-	pipe.Exec(ctx) // what comes of it is in the commands
-	return failure(cmds)
+	_, err = pipe.Exec(ctx)
+	return outcome(err, cmds)
 }
 
 // exec sends the commands together, on a cluster those for each server, and
@@ -286,10 +286,21 @@ func exec[C goredis.Cmder](ctx context.Context, pipe goredis.Pipeliner, cmds []C
 	for _, cmd := range then {
 		pipe.Process(ctx, cmd) // it is queued
 	}
-	if _, err := pipe.Exec(ctx); err == nil {
+	_, err := pipe.Exec(ctx)
+	if err == nil {
 		return nil
 	}
-	return failure(cmds, then...)
+	return outcome(err, cmds, then...)
+}
+
+// outcome is what failure says of commands that were sent together. Where the
+// server has refused the connection, as it does with a wrong password, they do
+// not know of it: then it is err, which the client returned.
+func outcome[C goredis.Cmder](err error, cmds []C, then ...goredis.Cmder) error {
+	if first := failure(cmds, then...); first != nil || err == goredis.Nil {
+		return first
+	}
+	return err
 }
 
 // failure returns the first error that is not a miss and says why.

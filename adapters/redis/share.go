@@ -133,7 +133,12 @@ func (s *Store) carry(ctx context.Context, batch *gather.Batch[goredis.Cmder]) e
 		}
 		queue(ctx, pipe, cmd)
 	}
-	pipe.Exec(ctx) // it is in the commands
+	_, err := pipe.Exec(ctx)
+	if err != nil && !slices.ContainsFunc(batch.Calls, func(cmd goredis.Cmder) bool { return cmd.Err() != nil }) {
+		for _, cmd := range batch.Calls { // see outcome
+			cmd.SetErr(err)
+		}
+	}
 	carried = true
 	return nil
 }
