@@ -82,6 +82,17 @@ func (s *suite) checkCase(ctx context.Context, c testCase, env environment, repo
 			report.add(c, s.try(ctx, c, w, env))
 		}
 	}
+	report.progress(c, s.opts.Progress)
+}
+
+// progress tells that a case has ended, unless it was not tried at all.
+func (r *collector) progress(c testCase, tell func(done, total int, ended Case)) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ended := r.cases[c.id]; ended != nil && tell != nil {
+		r.done++
+		tell(r.done, len(allCases), *ended)
+	}
 }
 
 // err joins the failures of all cases.

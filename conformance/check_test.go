@@ -6,6 +6,7 @@ import (
 	"errors"
 	"flag"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +22,7 @@ func TestCheckPasses(t *testing.T) {
 	t.Parallel()
 	b := new(backend)
 	var reported Report
+	told := make(map[string]Status)
 	report, err := Check(t.Context(), func(context.Context) (store.Store, error) {
 		r := newReference()
 		r.backend = b
@@ -31,6 +33,12 @@ func TestCheckPasses(t *testing.T) {
 		CheckReopen: func(_ context.Context, s store.Store) (store.Store, error) { return s.(*reference).second(), nil },
 		Skip:        map[string]string{"Value/Large": "to see it in the report"},
 		Report:      func(r Report) { reported = r },
+		Progress: func(done, total int, c Case) {
+			told[c.ID] = c.Status
+			if done != len(told) || total != len(allCases) {
+				t.Errorf("Progress was told %d of %d, and should have %d of %d", done, total, len(told), len(allCases))
+			}
+		},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -42,9 +50,40 @@ func TestCheckPasses(t *testing.T) {
 		t.Error("Options.Report got another report than Check returned")
 	}
 	for _, c := range report.Cases {
+		if told[c.ID] != c.Status {
+			t.Errorf("Progress was told that %s has %s, and it has %s", c.ID, told[c.ID], c.Status)
+		}
 		if c.ID == "Value/Large" && (c.Status != Skipped || c.Reason != "to see it in the report") {
 			t.Errorf("the skipped case is %+v", c)
 		}
+	}
+}
+
+// A tidy run leaves entries only where a case has closed the store itself.
+func TestCheckTidies(t *testing.T) {
+	t.Parallel()
+	var mu sync.Mutex
+	var opened []*reference
+	report, err := Check(t.Context(), func(context.Context) (store.Store, error) {
+		r := newReference()
+		mu.Lock()
+		defer mu.Unlock()
+		opened = append(opened, r)
+		return r, nil
+	}, &Options{Tidy: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	left := 0
+	for _, r := range opened {
+		r.mu.Lock()
+		if len(r.entries) > 0 {
+			left++
+		}
+		r.mu.Unlock()
+	}
+	if left > len(opened)/20 {
+		t.Errorf("%d of %d stores have entries left:\n%s", left, len(opened), report.Text())
 	}
 }
 

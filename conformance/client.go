@@ -78,6 +78,9 @@ func (c *client) GetMany(keys ...string) *outcome {
 }
 
 func (c *client) SetMany(items ...store.Item) *outcome {
+	for _, item := range items {
+		c.t.use(item.Key)
+	}
 	return c.ability("SetMany", "", showItems(items), func() (any, error) {
 		if c.way == byMethod {
 			return nil, c.s.(store.SetManyStore).SetMany(c.ctx, items)

@@ -110,8 +110,12 @@ func (s *suite) life(ttl time.Duration) lifetime {
 	case store.Forever:
 		return lifetime{store.Forever, store.Forever}
 	}
-	return lifetime{ttl, s.longest(ttl)}
+	return lifetime{min(ttl, furthest), s.longest(ttl)}
 }
+
+// furthest is as far as a clock that counts nanoseconds from when the store was
+// made, not more than an hour ago, can surely see.
+const furthest = math.MaxInt64 - time.Hour
 
 // short is a ttl that can be waited for, a whole number of steps.
 func (t *trial) short() time.Duration {

@@ -159,7 +159,7 @@ var lockCases = group("Lock",
 
 	rule("Extend", "ExtendLock begins the ttl anew, from when it is called, longer or shorter than before: work may take longer than anybody knew.", func(t *trial) {
 		ttl := 2 * t.short()
-		t.keepsLock(ttl, func() { t.ExtendLock("k", "token", ttl).is(true) })
+		t.keepsLock(ttl, func() *outcome { return t.ExtendLock("k", "token", ttl) }).is(true)
 		t.TryLock("shorter", "token", t.long()).locked()
 		extended := t.ExtendLock("shorter", "token", t.short()).is(true)
 		t.sleepPast(extended, t.short())
@@ -180,7 +180,7 @@ var lockCases = group("Lock",
 		t.TryLock("k", "token", t.long()).locked().hasFence(fence)
 		t.Unlock("k", "token").is(true)
 		ttl := 2 * t.short()
-		t.keepsLock(ttl, func() { t.TryLock("k", "token", ttl).locked() })
+		t.keepsLock(ttl, func() *outcome { return t.TryLock("k", "token", ttl) }).locked()
 	}),
 
 	rule("Fences", "The fence of a key grows each time that the lock is taken, whoever takes it and however it has ended before. A resource that remembers the largest one refuses those who hold the lock no more.", func(t *trial) {
@@ -351,8 +351,9 @@ func (o *outcome) remains(locked *outcome, ttl time.Duration) *outcome {
 }
 
 // keepsLock checks that again, called in the last third of the ttl of a lock of
-// "token", lets it be held for a whole ttl from then.
-func (t *trial) keepsLock(ttl time.Duration, again func()) {
+// "token", lets it be held for a whole ttl from then. The caller checks what
+// again returned.
+func (t *trial) keepsLock(ttl time.Duration, again func() *outcome) *outcome {
 	tooSlow := func(since, now moment) {
 		if atMost(since, now) >= ttl {
 			t.skip("the machine or the network was too slow")
@@ -362,14 +363,18 @@ func (t *trial) keepsLock(ttl time.Duration, again func()) {
 	t.sleepUntil(first.began, ttl*2/3)
 	tooSlow(first.began, t.now())
 	second := t.now()
-	again()
-	tooSlow(first.began, t.now())
+	o := again()
+	tooSlow(first.began, o.ended)
+	if o.value == false || o.err != nil {
+		return o // which the caller refuses
+	}
 	t.sleepPast(first, ttl)
 	asked := t.TryLock("k", "other", t.long())
 	tooSlow(second, asked.ended)
 	asked.refused()
 	t.sleepUntil(t.now(), t.suite.longest(ttl))
 	t.TryLock("k", "other", t.long()).locked()
+	return o
 }
 
 func showLock(r store.LockResult) string {

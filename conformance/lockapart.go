@@ -82,8 +82,8 @@ var lockApartCases = group("Lock",
 
 	rule("LocksDoNot", "What happens to the lock of a key does not concern its entry, nor its lease: neither is there less time for it, nor is it gone with the lock.", func(t *trial) {
 		set := t.Set("k", "v", t.long()).ok()
-		t.TryLock("k", "first", t.short()).locked()
-		t.ExtendLock("k", "first", t.short()).is(true)
+		t.TryLock("k", "first", t.long()/2).locked()
+		t.ExtendLock("k", "first", t.long()/2).is(true)
 		t.TryLock("k", "second", t.long()).refused()
 		t.Get("k").is("v")
 		t.Unlock("k", "first").is(true)

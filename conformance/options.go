@@ -71,6 +71,17 @@ type Options struct {
 	// broken backend are skipped. Those cases run alone, before the others.
 	Fault *Fault
 
+	// Tidy deletes, at the end of each case, the entries that it may have left in
+	// the stores that open returned, key by key: for a backend that keeps what
+	// is not deleted, and serves others. What a store that the case has closed
+	// or broken still holds is left, and so are locks, until their ttl.
+	Tidy bool
+
+	// Progress is told by Check of each case that has ended, how many have and
+	// how many there are in all. It is called by one goroutine at a time, and
+	// the cases wait while it runs. Run does not call it.
+	Progress func(done, total int, ended Case)
+
 	// Report is given the report at the end of the run, also when cases have
 	// failed. Run logs the report's text in any case.
 	Report func(Report)

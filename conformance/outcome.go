@@ -42,6 +42,7 @@ func (c *client) ability(name, key, args string, do func() (any, error)) *outcom
 
 func (c *client) run(o *outcome, do func() (any, error)) *outcome {
 	t := c.t
+	t.use(o.key)
 	if c.name != "" {
 		o.text = c.name + ": " + o.text
 	}

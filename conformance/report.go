@@ -145,6 +145,7 @@ func escapeCell(s string) string {
 type collector struct {
 	mu    sync.Mutex
 	cases map[string]*Case
+	done  int // cases that Options.Progress was told of
 	Report
 }
 

@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -75,7 +77,9 @@ type trial struct {
 	env   environment
 
 	mu       sync.Mutex
-	log      []string // the latest calls and waits
+	opened   []store.Store
+	used     map[string]bool // keys that calls were given, for Options.Tidy
+	log      []string        // the latest calls and waits
 	underWay map[*outcome]bool
 	failure  string // in the words in which it is reported
 	unproven string // why the case, which has not failed, shows nothing
@@ -96,7 +100,7 @@ type verdict struct {
 
 // caseLimit is how long a case may take before it is taken to hang, but for
 // what it waits for a coarse clock. Tests shorten it.
-var caseLimit = 30 * time.Second
+var caseLimit = time.Minute
 
 // timeLimit is caseLimit on the clock of the case. Virtual time stands still
 // while anything works, so that its limit is only reached when all is blocked;
@@ -114,7 +118,7 @@ func (s *suite) try(ctx context.Context, c testCase, w way, env environment) ver
 	start := time.Now()
 	own, cancel := context.WithCancel(ctx)
 	defer cancel()
-	t := &trial{suite: s, c: c, env: env, underWay: make(map[*outcome]bool)}
+	t := &trial{suite: s, c: c, env: env, underWay: make(map[*outcome]bool), used: make(map[string]bool)}
 	t.client = &client{t: t, way: w, ctx: yielding{own}}
 
 	done := make(chan struct{})
@@ -155,10 +159,41 @@ func (t *trial) body(c testCase) {
 	}
 	t.client.s = t.open()
 	defer t.closeQuietly(t.client.s)
+	if t.suite.opts.Tidy {
+		defer t.tidy()
+	}
 	if c.breaks {
 		defer t.suite.opts.Fault.Restore()
 	}
 	c.run(t)
+}
+
+// use notes keys that a call is given.
+func (t *trial) use(keys ...string) {
+	if !t.suite.opts.Tidy {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, key := range keys {
+		if key != "" && len(key) <= t.suite.opts.MaxKey {
+			t.used[key] = true
+		}
+	}
+}
+
+// tidy deletes the keys that were used, also where ctx has ended: it is not
+// what the case is about, so an error is not reported.
+func (t *trial) tidy() {
+	defer t.recover()
+	t.mu.Lock()
+	opened, keys := slices.Clone(t.opened), slices.Collect(maps.Keys(t.used))
+	t.mu.Unlock()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 5*time.Second)
+	defer cancel()
+	for _, s := range opened {
+		_ = store.DeleteMany(ctx, s, keys)
+	}
 }
 
 // open returns another store, whose entries are its own unless open of the
@@ -171,6 +206,9 @@ func (t *trial) open() store.Store {
 	if err != nil {
 		t.fail(failure{Call: "open", Got: err.Error(), Want: "a store"})
 	}
+	t.mu.Lock()
+	t.opened = append(t.opened, s)
+	t.mu.Unlock()
 	return s
 }
 

@@ -4,8 +4,9 @@
 // A proxy is in one mode at a time: [Proxy.Pass] to begin with, until
 // [Proxy.Delay], [Proxy.BlackHole] or [Proxy.Cut] is called. A mode holds for
 // the connections that there are, for what is on its way in them, and for new
-// connections. [Proxy.DropReply] adds one single fault to the mode, and
-// [Proxy.Hold] and [Proxy.Lose] choose connections.
+// connections. [Proxy.DropReply] adds one single fault to the mode,
+// [Proxy.Hold] and [Proxy.Lose] choose connections, and [Proxy.Alter] changes
+// what is said.
 package faultproxy
 
 import (
@@ -39,6 +40,7 @@ type Proxy struct {
 	mode     mode
 	changed  chan struct{} // closed when the mode changes
 	drop     bool          // the reply to the next request
+	alter    func(data []byte, toServer bool) []byte
 }
 
 // mode is what happens to the packets of all connections.
@@ -139,6 +141,28 @@ func (p *Proxy) choose(peers []string, fault func(*link)) (found int) {
 		}
 	}
 	return found
+}
+
+// Alter makes the proxy forward what alter returns in place of what was read,
+// in whatever mode, for a server that is reached but does not do as it is told.
+// The data are what was read in one piece, and so not always one message. alter
+// is called concurrently, for several connections and both directions; nil
+// forwards things as they are again.
+func (p *Proxy) Alter(alter func(data []byte, toServer bool) []byte) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.alter = alter
+}
+
+// altered is what is forwarded in place of data.
+func (p *Proxy) altered(data []byte, toServer bool) []byte {
+	p.mu.Lock()
+	alter := p.alter
+	p.mu.Unlock()
+	if alter == nil {
+		return data
+	}
+	return alter(data, toServer)
 }
 
 // Accepted returns how many connections were accepted so far. A connection may

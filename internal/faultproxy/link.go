@@ -87,7 +87,7 @@ func (l *link) forward(from, to net.Conn, toServer bool) {
 		switch {
 		case lose || end:
 		case len(pk.data) > 0:
-			_, err := to.Write(pk.data)
+			_, err := to.Write(l.p.altered(pk.data, toServer))
 			end = err != nil
 		case pk.err == io.EOF:
 			to.(*net.TCPConn).CloseWrite() // the other direction goes on
