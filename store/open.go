@@ -60,8 +60,7 @@ func (m *Mux) Schemes() []string {
 // server is there, and takes the password, is not asked: Ping does. The
 // function Close closes the Store. No error shows a password.
 func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
-	const op = "open"
-	if err := Check(ctx, op); err != nil {
+	if err := Check(ctx, opOpen); err != nil {
 		return nil, err
 	}
 	u, err := ParseURL(url)
@@ -70,6 +69,21 @@ func (m *Mux) Open(ctx context.Context, url string) (Store, error) {
 	}
 	return m.open(ctx, u)
 }
+
+// OpenURL is Open for a URL that has been parsed, so that parameters can be
+// added to it first. The Opener reads u: it must not be used meanwhile, nor for
+// another store.
+func (m *Mux) OpenURL(ctx context.Context, u *URL) (Store, error) {
+	if err := Check(ctx, opOpen); err != nil {
+		return nil, err
+	}
+	if u == nil {
+		return nil, Errorf(opOpen, "", ErrInvalid, "the URL is nil; ParseURL makes one")
+	}
+	return m.open(ctx, u)
+}
+
+const opOpen = "open"
 
 func (m *Mux) open(ctx context.Context, u *URL) (Store, error) {
 	u.mux = m
@@ -149,3 +163,6 @@ func Register(scheme string, open Opener) { defaultMux.Register(scheme, open) }
 // Open makes a Store from a URL with the openers of the adapters that the
 // program imports, as Mux.Open does. It connects to nothing; see Ping.
 func Open(ctx context.Context, url string) (Store, error) { return defaultMux.Open(ctx, url) }
+
+// OpenURL is Open for a URL that has been parsed, as Mux.OpenURL is.
+func OpenURL(ctx context.Context, u *URL) (Store, error) { return defaultMux.OpenURL(ctx, u) }

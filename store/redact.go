@@ -13,7 +13,7 @@ var (
 	scheme = regexp.MustCompile(`(?i)^\s*[a-z][a-z0-9+.-]*:(?://)?`)
 
 	// A parameter is secret by its name, or because it holds a URL with a user.
-	secretName  = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pwd|secret|token|auth|credential|api_?key)[^=&]*=)[^&]*`)
+	secretName  = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pa?s+w|pwd|secret|token|auth|credential|api_?key)[^=&]*=)[^&]*`)
 	secretValue = regexp.MustCompile(`(?i)([?&][^=&]*=)[^&]*%(?:25)*40[^&]*`)
 
 	// What follows the last colon of an authority is a port, or a password

@@ -198,11 +198,20 @@ func (u *URL) setParams(query string) error {
 		case !ok || name == "" || strings.Contains(name, "@"):
 			return u.Errorf("a parameter is not written name=value")
 		}
-		if _, ok := u.params[name]; ok {
-			return u.Errorf("%s: given twice", name)
+		if err := u.Add(name, value); err != nil {
+			return err
 		}
-		u.params[name] = value
 	}
+	return nil
+}
+
+// Add gives u a parameter, as if it stood in the text of the URL, but for String
+// which does not show it. It is ErrInvalid if the parameter is given already.
+func (u *URL) Add(name, value string) error {
+	if _, ok := u.params[name]; ok {
+		return u.Errorf("%s: given twice", name)
+	}
+	u.params[name] = value
 	return nil
 }
 
@@ -212,7 +221,7 @@ func (u *URL) String() string { return u.redacted }
 // Errorf makes the error of an Opener that refuses the URL. It matches
 // ErrInvalid and whatever the text wraps.
 func (u *URL) Errorf(format string, args ...any) error {
-	return Errorf("open", u.redacted, ErrInvalid, format, args...)
+	return Errorf(opOpen, u.redacted, ErrInvalid, format, args...)
 }
 
 // NoAddress says that the scheme has neither hosts nor a path, nor a user. Err

@@ -51,6 +51,58 @@ func TestURLParameters(t *testing.T) {
 	}
 }
 
+// What is added is as what stands in the text.
+func TestURLAdd(t *testing.T) {
+	u, err := store.ParseURL("x:?text=a")
+	must(t, err)
+	must(t, u.Add("ttl", "5m"))
+	must(t, u.Add("prefix", "a&b=%20:"))
+	for name, value := range map[string]string{"text": "b", "ttl": "1s"} {
+		if err := u.Add(name, value); !errors.Is(err, store.ErrInvalid) || err.Error() != `store: open "x:?text=a": `+name+": given twice" {
+			t.Errorf("%s again: %v", name, err)
+		}
+	}
+	if u.Text("text") != "a" || u.Duration("ttl") != 5*time.Minute || u.Text("prefix") != "a&b=%20:" || u.Err() != nil || u.String() != "x:?text=a" {
+		t.Errorf("%+v", u)
+	}
+	must(t, u.Add("new", ""))
+	if err := u.Err(); err == nil || !strings.Contains(err.Error(), `unknown parameter "new"`) {
+		t.Errorf("what nobody reads: %v", err)
+	}
+}
+
+func TestOpenURL(t *testing.T) {
+	var mux store.Mux
+	mux.Register("memory", func(_ context.Context, u *store.URL) (store.Store, error) {
+		if u.Text("prefix") != "app:" {
+			t.Errorf("prefix is %q", u.Text("prefix"))
+		}
+		return newMap(), u.Err()
+	})
+	parse := func(text string) *store.URL {
+		u, err := store.ParseURL(text)
+		must(t, err)
+		must(t, u.Add("prefix", "app:"))
+		return u
+	}
+	if s, err := mux.OpenURL(t.Context(), parse("memory:")); s == nil || err != nil {
+		t.Errorf("%v, %v", s, err)
+	}
+	for _, u := range []*store.URL{nil, parse("memroy:")} {
+		if s, err := mux.OpenURL(t.Context(), u); s != nil || !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("%v: %v, %v; want ErrInvalid", u, s, err)
+		}
+	}
+	if _, err := store.OpenURL(t.Context(), parse("memory:")); err == nil || !strings.Contains(err.Error(), "not registered; import _") {
+		t.Errorf("the function: %v", err)
+	}
+	done, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := mux.OpenURL(done, parse("memory:")); !errors.Is(err, context.Canceled) {
+		t.Errorf("with a done context: %v", err)
+	}
+}
+
 // The texts are part of what we offer: each says what is wrong and what would
 // be right.
 func TestOpenErrors(t *testing.T) {
@@ -203,7 +255,7 @@ func TestRedactURL(t *testing.T) {
 	forms := []string{
 		"redis://user:%s@host:6379/0", "redis://:%s@h", "redsi://u:%s@h?ttl=5", "redis://u:%s@h:99999", "memory: | redis://u:%s@h",
 		"redis:u:%s@h", "u:%s@h", "redis://u:%s@h1:1,h2:x", "redis+sentinel://u:%s@h/0?x=%s@", "layered:?a=1 | redis://u:%s@h",
-		"x:?password=%s", "x:?a=b&sentinel_password=%s&c=d", "x:?auth_token=%s", "x:?url=redis://u:%s@h", "x:?url=redis%3A%2F%2Fu%3A%s%40h&y=1",
+		"x:?password=%s", "x:?pasword=%s", "x:?psswd=%s", "x:?a=b&sentinel_password=%s&c=d", "x:?auth_token=%s", "x:?url=redis://u:%s@h", "x:?url=redis%3A%2F%2Fu%3A%s%40h&y=1",
 	}
 	secrets := []string{"hunter2", "hunter2/x", "hunter2?x", "hunter2#x", "x@hunter2", "hunter2@x", "hunter2%x", "x:hunter2", "hunter2:x", "hunter2;x", "hunter2!$'()*+,x"}
 	for _, form := range forms {

@@ -62,16 +62,3 @@ func TestDegradedProblems(t *testing.T) {
 		}
 	}
 }
-
-func TestDegradedText(t *testing.T) {
-	for _, d := range []Degraded{{}, AnswerMiss(), ServeStale(1500 * time.Millisecond)} {
-		if got, err := parseDegraded(d.String()); got != d || err != nil {
-			t.Errorf("%v becomes %v, %v", d, got, err)
-		}
-	}
-	for _, bad := range []string{"serve", "serve:", "serve:10", "Miss", "stale", "serve:-1s"} {
-		if d, err := parseDegraded(bad); err == nil {
-			t.Errorf("%q is %v", bad, d)
-		}
-	}
-}

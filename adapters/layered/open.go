@@ -1,9 +1,8 @@
 package layered
 
 import (
+	"cmp"
 	"context"
-	"errors"
-	"strings"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -68,7 +67,7 @@ func options(u *store.URL) (*Options, error) {
 	u.NoAddress()
 	o := &Options{Timeout: u.Duration("timeout"), MaxTTL: u.Duration("max_ttl")}
 	delta, max := u.Duration("watch"), u.Duration("bounded")
-	degraded := u.Text("degraded")
+	degraded := cmp.Or(u.Text("degraded"), Degraded{}.String())
 	if err := u.Err(); err != nil {
 		return nil, err
 	}
@@ -86,22 +85,8 @@ func options(u *store.URL) (*Options, error) {
 		o.Coherence = Bounded(max)
 	}
 	var err error
-	if o.Degraded, err = parseDegraded(degraded); err != nil {
+	if o.Degraded, err = ParseDegraded(degraded); err != nil {
 		return nil, u.Errorf("degraded: %w", err)
 	}
 	return o, nil
-}
-
-// parseDegraded reads what Degraded.String returns.
-func parseDegraded(text string) (Degraded, error) {
-	switch d, serve := strings.CutPrefix(text, "serve:"); {
-	case text == "" || text == "fail":
-		return Degraded{}, nil
-	case text == "miss":
-		return AnswerMiss(), nil
-	case serve:
-		max, err := store.ParseDuration(d)
-		return ServeStale(max), err
-	}
-	return Degraded{}, errors.New("it is fail, miss, or serve: and a length of time, as in serve:10s")
 }

@@ -315,3 +315,62 @@ func TestReconfigureChangesHooks(t *testing.T) {
 		t.Errorf("the hooks were told %q, want %q", told, want)
 	}
 }
+
+func TestReconfigureURL(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var r recorder
+		s := newStore(t, &Options{MaxEntries: 3, TTL: time.Hour, Policy: FIFO, OnRemove: r.onRemove})
+		for _, key := range []string{"a", "b", "c"} {
+			set(t, s, key, "", 0)
+		}
+		reconfigure := func(url string) error {
+			u, err := store.ParseURL(url)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return s.ReconfigureURL(u)
+		}
+		before := s.options.Load()
+		for url, want := range map[string]string{
+			"memory:?max_entries=0":     "max_entries: 0 would hold nothing",
+			"memory:?max_entires=1":     `did you mean "max_entries"?`,
+			"memory:?ttl=5":             `ttl: "5" has no unit`,
+			"memory:?policy=arc":        `there is no "arc"`,
+			"memory://h?ttl=1s":         "memory has no host",
+			"null:":                     "the store is one of the scheme memory",
+			"memory: | redis://u:pas@h": "the store is one of the scheme memory",
+		} {
+			if err := reconfigure(url); !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "pas@") {
+				t.Errorf("%s: %v, want ErrInvalid with %s", url, err, want)
+			}
+		}
+		if err := s.ReconfigureURL(nil); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("no URL: %v", err)
+		}
+		if s.options.Load() != before || s.Len() != 3 {
+			t.Error("what has failed has changed something")
+		}
+		if err := reconfigure("memory:?max_entries=2&ttl=1m&policy=lru&prefix=app:"); err != nil {
+			t.Fatal(err)
+		}
+		if got := r.take(); !slices.Equal(got, []string{"Capacity a="}) {
+			t.Errorf("the hook was told %q", got)
+		}
+		set(t, s, "c", "", 0)
+		for key, want := range map[string]time.Duration{"b": time.Hour, "c": time.Minute} {
+			if ttl, err := s.TTL(t.Context(), key); ttl != want || err != nil {
+				t.Errorf("the ttl of %s is %v, %v, want %v", key, ttl, err, want)
+			}
+		}
+		if err := reconfigure("memory:"); err != nil {
+			t.Fatal(err)
+		}
+		if o := s.Options(); o.MaxEntries != defaultMaxEntries || o.TTL != store.Forever || o.Policy != TinyLFU || o.OnRemove == nil {
+			t.Errorf("what is left out is %+v", o)
+		}
+		s.Close()
+		if err := reconfigure("memory:"); !errors.Is(err, store.ErrClosed) {
+			t.Errorf("after Close: %v", err)
+		}
+	})
+}
