@@ -1,0 +1,89 @@
+package config
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"sync"
+
+	"github.com/cairncache/cairn/store"
+)
+
+// ClearAll clears all stores, those as well that are not open yet, each as
+// store.Clear does: layers first, and then what they are made of, so that
+// nothing which was stored before comes back from a layer beyond. One that
+// cannot be cleared, or opened, does not stop the others; the error joins one
+// for each such store, with its name. They match what the errors of the stores
+// do: errors.ErrUnsupported where a store can neither clear nor list its keys.
+// When ctx ends, what is not cleared yet stays.
+func (s *Stores) ClearAll(ctx context.Context) error {
+	opened, errs := s.all(ctx, "clear")
+	for _, o := range slices.Backward(opened) {
+		errs = append(errs, o.named(store.Clear(ctx, o.store)))
+	}
+	return errors.Join(errs...)
+}
+
+// Ping asks all stores at once for a sign of life, those as well that are not
+// open yet, each as store.Ping does. The error joins one for each store that
+// does not answer, or cannot be opened, with its name; it matches what the
+// errors of the stores do, store.ErrUnavailable for most. Ping returns when all
+// have answered, or ctx ends.
+func (s *Stores) Ping(ctx context.Context) error {
+	opened, errs := s.all(ctx, "ping")
+	slices.SortFunc(opened, byName)
+	pings := make([]error, len(opened))
+	var wg sync.WaitGroup
+	for i, o := range opened {
+		wg.Go(func() { pings[i] = o.named(store.Ping(ctx, o.store)) })
+	}
+	wg.Wait()
+	return errors.Join(append(errs, pings...)...)
+}
+
+// all opens what is not open yet and returns all that is open, layers after
+// what they are made of.
+func (s *Stores) all(ctx context.Context, op string) ([]*opened, []error) {
+	if err := store.Check(ctx, op); err != nil {
+		return nil, []error{err}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closed {
+		return nil, []error{errClosed}
+	}
+	var errs []error
+	for _, name := range slices.Sorted(maps.Keys(s.config.Stores)) {
+		if _, err := s.open(ctx, name); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return slices.Clone(s.order), errs
+}
+
+// Close closes all stores, each once: those that were registered first, then
+// layers before what they are made of. It closes the others although one fails;
+// the error joins one for each that did, with its name. A second Close does
+// nothing and returns nil. Who calls Store meanwhile gets an error, and whoever
+// has a store gets store.ErrClosed of it.
+func (s *Stores) Close() error {
+	s.mu.Lock()
+	order := s.order
+	s.order, s.closed = nil, true
+	s.mu.Unlock()
+	var errs []error
+	for _, o := range slices.Backward(order) {
+		errs = append(errs, o.named(o.close()))
+	}
+	return errors.Join(errs...)
+}
+
+// named is err with the name of the store, or nil.
+func (o *opened) named(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("config: stores.%s: %w", o.name, err)
+}

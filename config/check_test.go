@@ -1,0 +1,146 @@
+package config
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/iotest"
+
+	"github.com/cairncache/cairn/store"
+)
+
+// A Config that a program has written has no lines, but all else is checked.
+func TestCheckProgram(t *testing.T) {
+	stores := map[string]Store{"main": {URL: "memory:"}}
+	for want, c := range map[string]*Config{
+		"config: stores: there are no stores": {},
+		`config: stores.pages.layers[1]: no store named "shard" (did you mean "shared"?)`: {Stores: map[string]Store{
+			"local": {URL: "memory:"}, "shared": {URL: "memory:"}, "pages": {Layers: []string{"local", "shard"}},
+		}},
+		"config: stores.main.ttl: -1s is negative":                                 {Stores: map[string]Store{"main": {URL: "memory:", TTL: -1e9}}},
+		"config: stores.main.timeout: -1ns is negative":                            {Stores: map[string]Store{"main": {URL: "memory:", Timeout: -1}}},
+		"config: stores.main.max_ttl: -1ns is negative":                            {Stores: map[string]Store{"main": {URL: "memory:", MaxTTL: -1}}},
+		`config: stores: the name "Main" has upper-case`:                           {Stores: map[string]Store{"Main": {URL: "memory:"}}},
+		"config: stores: a name has lower-case letters":                            {Stores: map[string]Store{"redis://:secret@h": {URL: "memory:"}}},
+		"config: regions: a name is empty":                                         {Stores: stores, Regions: map[string]Region{"": {}}},
+		"config: regions.r.stale: -5ns is negative; leave it out to inherit, or":   {Stores: stores, Regions: map[string]Region{"r": {Stale: -5}}},
+		"config: regions.r.jitter: NaN is not a fraction":                          {Stores: stores, Regions: map[string]Region{"r": {Jitter: math.NaN()}}},
+		`config: stores.main.url: "redis://xxxxx@h:x": a port is not a number`:     {Stores: map[string]Store{"main": {URL: "redis://user:secret@h:x"}}},
+		`config: default: no store named "mian" (did you mean "main"?)`:            {Default: "mian", Stores: stores},
+		"config: default: it is not given, and several stores are no other's":      {Stores: map[string]Store{"a": {URL: "memory:"}, "b": {URL: "memory:"}}},
+		`config: regions.r.store: no store named "x" (there are: main)`:            {Stores: stores, Regions: map[string]Region{"r": {Store: "x"}}},
+		"config: regions.r.parent: the parents go in a circle: r → r":              {Stores: stores, Regions: map[string]Region{"r": {Parent: "r"}}},
+		"config: stores.main: it has neither a url nor layers; give it one of the": {Stores: map[string]Store{"main": {}}},
+	} {
+		err := c.check()
+		if err == nil || !strings.HasPrefix(err.Error(), want) || !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error shows a password: %v", err)
+		}
+	}
+}
+
+// An error is shown at the nearest place that is known.
+func TestErrorf(t *testing.T) {
+	c, err := parseTest([]byte("stores:\n  main:\n    url: 'memory:'\n"), "c.yaml", lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for path, want := range map[string]string{
+		"stores.main.url":       "config c.yaml:3:10: stores.main.url: closed",
+		"stores.main.layers[1]": "config c.yaml:2:3: stores.main.layers[1]: closed",
+		"stores.other.url":      "config c.yaml:1:1: stores.other.url: closed",
+		"":                      "config c.yaml:1:1: closed",
+	} {
+		closed := errors.New("closed")
+		err := c.errorf(path, "%w", closed)
+		if err.Error() != want || !errors.Is(err, closed) || !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("got  %v\nwant %s", err, want)
+		}
+	}
+	c.source.name = ""
+	if got := c.errorf("", "wrong").Error(); got != "config:1:1: wrong" {
+		t.Errorf("a source without a name: %s", got)
+	}
+}
+
+// What an adapter says of a URL is shown, unless a variable has a part in it.
+func TestURLError(t *testing.T) {
+	refused := func(text string) error {
+		return store.Errorf("open", "redis://h?a=secret", errors.ErrUnsupported, "%s", text)
+	}
+	c, err := parseTest([]byte("stores:\n  main: { url: '${SECRET_URL:-redis://h?a=secret}' }\n  plain: { url: 'redis://h?a=b' }\ndefault: main"), "c.yaml", lookup)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const hides = "it is refused for something that a variable holds"
+	for _, test := range []struct{ path, text, want string }{
+		{"main", "a is given in vain", `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides}, // a is a word of it
+		{"main", `"SECRET" is bad`, `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides},
+		{"main", `"secre"… is bad`, `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides},
+		{"main", "redis is not there", `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": redis is not there`},
+		{"plain", "a is bad", `config c.yaml:3:17: stores.plain.url: "redis://h?a=secret": a is bad`}, // as the adapter has redacted it
+	} {
+		err := c.urlError("stores."+test.path+".url", refused(test.text))
+		if !strings.HasPrefix(err.Error(), test.want) || !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("got  %v\nwant %s", err, test.want)
+		}
+	}
+}
+
+func TestLoad(t *testing.T) {
+	t.Setenv("CONFIG_TEST_URL", "redis://user:secret@h/1")
+	path := filepath.Join(t.TempDir(), "c.yml")
+	if err := os.WriteFile(path, []byte("stores: { main: { url: \"${CONFIG_TEST_URL}\" } }"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := Load(path)
+	if err != nil || c.Stores["main"].URL != "redis://user:secret@h/1" {
+		t.Errorf("Load: %+v, %v", c, err)
+	}
+	if c, err := Load(path + ".missing"); c != nil || !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("Load of no file: %v, %v", c, err)
+	}
+	if c, err := Load(t.TempDir()); c != nil || err == nil || !strings.HasPrefix(err.Error(), "config: read ") {
+		t.Errorf("Load of a folder: %v, %v", c, err)
+	}
+	broken := errors.New("broken")
+	if c, err := Parse(iotest.ErrReader(broken), "c.yaml"); c != nil || !errors.Is(err, broken) {
+		t.Errorf("Parse of what cannot be read: %v, %v", c, err)
+	}
+	if c, err := Parse(strings.NewReader(strings.Repeat("#", maxSize+1)), "c.yaml"); c != nil || !errors.Is(err, store.ErrInvalid) {
+		t.Errorf("Parse of what is too large: %v, %v", c, err)
+	}
+}
+
+func TestFromEnv(t *testing.T) {
+	t.Setenv("CONFIG_TEST_STORES_MY_STORE_URL", "memory:")
+	t.Setenv("CONFIG_TEST_STORES_MY_STORE_TTL", "5m")
+	c, err := FromEnv("CONFIG_TEST")
+	if want := (Store{URL: "memory:", TTL: 300e9}); err != nil || c.Stores["my_store"].URL != want.URL || c.Stores["my_store"].TTL != want.TTL {
+		t.Errorf("FromEnv: %+v, %v", c, err)
+	}
+	for _, prefix := range []string{"", "CAIRN_", "_CAIRN", "1CAIRN", "CAI RN", "CAIRN="} {
+		if c, err := FromEnv(prefix); c != nil || !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("FromEnv(%q): %v, %v", prefix, c, err)
+		}
+	}
+}
+
+// Nothing but the variables with the prefix and those that a file names is
+// asked for.
+func TestVariablesRead(t *testing.T) {
+	asked := make(map[string]bool)
+	_, err := fromEnv("CAIRN", []string{"CAIRN_CONFIG=testdata/right/full.yaml"}, func(name string) (string, bool) {
+		asked[name] = true
+		return "", false
+	})
+	if err != nil || len(asked) != 1 || !asked["UNSET"] {
+		t.Errorf("asked for %v, %v", asked, err)
+	}
+}
