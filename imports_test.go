@@ -44,7 +44,9 @@ var rules = []rule{
 	{"adapters/layered", []string{"store", "internal/await"}, "layers are made of any stores, so they know none of their clients"},
 	{"adapters/disk", []string{"store"}, "files need no client, and the system's locks no library"},
 	{"adapters/null", []string{"store"}, "an adapter without a client"},
-	{"examples/*", []string{"store", "memo", "adapters/*"}, "examples use what users can import"},
+	{"cmd/cairn", []string{"store", "config", "conformance", "memo", "memo/compress", "adapters/*", "internal/suggest", "github.com/redis/go-redis/v9/logging"}, "the command uses what users can import, and has the client of Redis print nothing beside its errors"},
+	{"config", []string{"store", "memo", "adapters/layered", "internal/suggest", "go.yaml.in/yaml/v3"}, "the program imports the adapters of the schemes that it uses, and no other comes along"},
+	{"examples/*", []string{"store", "memo", "config", "adapters/*"}, "examples use what users can import"},
 }
 
 // testOnly are the packages that nothing but tests imports.
@@ -73,6 +75,9 @@ func TestImports(t *testing.T) {
 			if !slices.ContainsFunc(rules[i].imports, func(pattern string) bool { return match(pattern, imported) }) {
 				t.Errorf("%s imports %s, but may import %q alone: %s", path, imported, rules[i].imports, rules[i].reason)
 			}
+			if imported == "conformance" && path == "cmd/cairn" {
+				continue // conformance.Check is made for it
+			}
 			if slices.Contains(testOnly, imported) && !slices.Contains(testOnly, path) {
 				t.Errorf("%s imports %s, which is for tests", path, imported)
 			}
@@ -85,6 +90,15 @@ func TestDependencies(t *testing.T) {
 	for _, p := range list(t, "-deps", "./store", "./store/storetest", "./memo", "./lock", "./conformance") {
 		if !p.Standard && (p.Module == nil || p.Module.Path != module) {
 			t.Errorf("store, memo, lock and conformance need the standard library and our own packages only, not %s", p.ImportPath)
+		}
+	}
+}
+
+// Who does not import config gets no YAML, whichever adapters it imports.
+func TestYAMLComesWithConfigAlone(t *testing.T) {
+	for _, p := range list(t, "-deps", ".", "./store/...", "./memo/...", "./lock/...", "./conformance/...", "./adapters/...") {
+		if strings.Contains(p.ImportPath, "yaml") {
+			t.Errorf("there is %s", p.ImportPath)
 		}
 	}
 }

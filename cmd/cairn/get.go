@@ -1,0 +1,50 @@
+package main
+
+import (
+	"context"
+	"flag"
+
+	"github.com/cairncache/cairn/store"
+)
+
+var getCommand = command{
+	name:    "get",
+	args:    "KEY",
+	summary: "print the value of a key",
+	details: `
+The value is printed as it is stored, with nothing added. An entry of a
+memoized function has a header before the value: cairn get KEY | cairn decode
+takes it apart.`,
+	define: func(flags *flag.FlagSet) func(context.Context, *call) error {
+		asJSON := jsonFlag(flags)
+		return func(ctx context.Context, c *call) error { return get(ctx, c, *asJSON) }
+	},
+}
+
+func get(ctx context.Context, c *call, asJSON bool) error {
+	key, err := c.one("KEY")
+	if err != nil {
+		return err
+	}
+	s, err := c.open(ctx)
+	if err != nil {
+		return err
+	}
+	if !asJSON {
+		value, err := s.Get(ctx, key)
+		if err != nil {
+			return err
+		}
+		_, err = c.stdout.Write(value)
+		return err
+	}
+	value, left, err := store.GetWithTTL(ctx, s, key)
+	if err != nil {
+		return err
+	}
+	return printJSON(c.stdout, struct {
+		Key   any `json:"key"`
+		Value any `json:"value"`
+		TTL   ttl `json:"ttl"`
+	}{text(key), text(string(value)), ttl(left)})
+}

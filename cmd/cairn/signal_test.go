@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/cairncache/cairn/internal/testservers"
+	"github.com/cairncache/cairn/store"
+)
+
+// patience is for how long a program may take to end.
+const patience = time.Minute
+
+// A process is the program in a process of its own.
+type process struct {
+	*exec.Cmd
+	in     io.WriteCloser
+	out    io.ReadCloser
+	stderr bytes.Buffer
+}
+
+func start(t *testing.T, args ...string) *process {
+	t.Helper()
+	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	p.Env = append(os.Environ(), programVariable+"=1")
+	p.Stderr = &p.stderr
+	var err error
+	if p.in, err = p.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if p.out, err = p.StdoutPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Start(); err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+// interrupt sends SIGINT, as Ctrl-C does.
+func (p *process) interrupt(t *testing.T) {
+	t.Helper()
+	if err := p.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// ends waits for the end of the program, which was interrupted.
+func (p *process) ends(t *testing.T, name string) {
+	t.Helper()
+	begin := time.Now()
+	p.Wait()
+	if code := p.ProcessState.ExitCode(); code != exitError {
+		t.Errorf("exit code %d, want %d (%v)", code, exitError, p.ProcessState)
+	}
+	if want := "cairn " + name + ": interrupted\n"; p.stderr.String() != want {
+		t.Errorf("stderr is %q, want %q", &p.stderr, want)
+	}
+	if took := time.Since(begin); took > patience {
+		t.Errorf("it took %v to end", took)
+	}
+}
+
+func TestInterruptWhileReading(t *testing.T) {
+	for _, args := range []string{"set k -store memory:", "decode"} {
+		t.Run(args, func(t *testing.T) {
+			t.Parallel()
+			p := start(t, strings.Fields(args)...)
+			// More than a pipe holds, so that the program is reading.
+			if _, err := p.in.Write(make([]byte, 1<<20)); err != nil {
+				t.Fatal(err)
+			}
+			p.interrupt(t)
+			p.ends(t, p.Args[1])
+		})
+	}
+}
+
+// many stores keys with more text than a pipe holds, and lists them.
+func listMany(t *testing.T) (p *process, server *testservers.Process) {
+	t.Helper()
+	server = testservers.StartRedis(t)
+	url := "redis://" + server.Addr + "?timeout=1m"
+	s, err := store.Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close(s)
+	var items []store.Item
+	for i := range 20000 {
+		items = append(items, store.Item{Key: fmt.Sprint("a rather long key, number ", i), TTL: store.Forever})
+	}
+	if err := store.SetMany(t.Context(), s, items); err != nil {
+		t.Fatal(err)
+	}
+	p = start(t, "keys", "-store", url)
+	if _, err := io.ReadFull(p.out, make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	return p, server
+}
+
+func TestInterruptWhileListing(t *testing.T) {
+	t.Parallel()
+	p, server := listMany(t)
+	server.Pause() // so that it does not come to the end now
+	p.interrupt(t)
+	rest, err := io.ReadAll(p.out)
+	if err != nil || !bytes.HasSuffix(rest, []byte("\n")) {
+		t.Errorf("the output ends with %q, %v", rest[max(0, len(rest)-50):], err)
+	}
+	p.ends(t, "keys")
+}
+
+// A program whose output nobody reads ends by a second Ctrl-C.
+func TestInterruptTwice(t *testing.T) {
+	t.Parallel()
+	p, _ := listMany(t)
+	ended := make(chan struct{})
+	go func() {
+		p.Process.Wait()
+		close(ended)
+	}()
+	for deadline := time.After(patience); ; {
+		p.Process.Signal(os.Interrupt) // fails once it has ended
+		select {
+		case <-ended:
+			return
+		case <-deadline:
+			p.Process.Kill()
+			t.Fatal("it does not end")
+		case <-time.After(10 * time.Millisecond):
+		}
+	}
+}
