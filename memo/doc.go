@@ -59,7 +59,8 @@
 // to skip is to neither read nor store. Both go for one call ([Call] Refresh and
 // Skip), for all calls with a context, also those in loads ([WithRefresh] and
 // [WithSkip]), and for all functions of a Memo ([Options] Refresh and Skip), or
-// of a process: CAIRN_MEMO_REFRESH=1 and CAIRN_MEMO_SKIP=1 in its environment.
+// of a process: CAIRN_MEMO_REFRESH=1 and CAIRN_MEMO_SKIP=1 in its environment,
+// where anything but 1, 0, true and false is ErrInvalid of New.
 // Options.Skip precedes the rest, and a Call the context. Options.Refresh loads
 // each argument once, not at each call. In Stats a call that skips is neither a
 // hit nor a miss, but Skipped; its load counts as any other.

@@ -47,6 +47,7 @@ const (
 	leaseNone    leaseState = iota // it was not granted, or has ended
 	leaseUnknown                   // it may have been granted, but the store has not said so
 	leaseHeld
+	leaseless // the store has none, although it has the method
 )
 
 func newLease(ctx context.Context, at *site, key string) *lease {
@@ -79,7 +80,13 @@ func (f *Func[K, V]) leasedRequest(v *query, key string, k K, s sighting[V], see
 			}()
 			return f.loadLeased(ctx, v, l, k, s, background)
 		},
-		Fill: func(ctx context.Context, o *outcome[V]) { f.fillLeased(ctx, l, o) },
+		Fill: func(ctx context.Context, o *outcome[V]) {
+			if l.state == leaseless {
+				f.fill(ctx, v, key, o)
+			} else {
+				f.fillLeased(ctx, l, o)
+			}
+		},
 		Void: func() {
 			f.giveUp(l)
 			f.counters.add(loadVoided, 1)
@@ -98,6 +105,9 @@ func (f *Func[K, V]) loadLeased(ctx context.Context, v *query, l *lease, k K, s 
 		}
 		if err := ctx.Err(); err != nil {
 			return nil, err
+		}
+		if l.state == leaseless {
+			return f.make(ctx, v, l.key, k, s)
 		}
 		if err != nil {
 			failed := *v
@@ -136,7 +146,7 @@ func (f *Func[K, V]) take(ctx context.Context, v *query, l *lease, s *sighting[V
 		if err != nil {
 			if errors.Is(err, errors.ErrUnsupported) {
 				l.at.leases.Store(false) // for the next time
-				l.state = leaseNone
+				l.state = leaseless
 			} else {
 				f.reportStore(ctx, "getorlease", err)
 			}
@@ -168,7 +178,7 @@ func (f *Func[K, V]) take(ctx context.Context, v *query, l *lease, s *sighting[V
 // failed with err if that is not nil.
 func (o *outcome[V]) withhold(err error) {
 	o.keep, o.remove = false, false
-	if err != nil && !errors.Is(err, errors.ErrUnsupported) {
+	if err != nil {
 		o.storeErr.Store(&err)
 	}
 }

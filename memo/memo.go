@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"log/slog"
 	"maps"
-	"os"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -144,7 +143,7 @@ func New(s store.Store, o *Options) (*Memo, error) {
 	if err := o.Compression.check(); err != nil {
 		return nil, fmt.Errorf("memo: new: Options.%w", err)
 	}
-	refresh, skip, err := o.switches()
+	o, err := o.switched()
 	if err != nil {
 		return nil, err
 	}
@@ -163,8 +162,8 @@ func New(s store.Store, o *Options) (*Memo, error) {
 		regions:     regions,
 		compression: o.Compression,
 		strict:      o.Strict,
-		verify:      o.Verify || os.Getenv("CAIRN_MEMO_VERIFY") == "1",
-		skip:        skip,
+		verify:      o.Verify,
+		skip:        o.Skip,
 		lock:        o.Lock,
 		log:         newOperatorLog(o.Logger),
 		counters:    newCounters(),
@@ -173,7 +172,7 @@ func New(s store.Store, o *Options) (*Memo, error) {
 		funcs:       make(map[string]function),
 		keyed:       make(map[keyedID]function),
 	}
-	if refresh {
+	if o.Refresh {
 		m.since = time.Now().UnixNano()
 	}
 	m.versions = flight.NewGroup[version](m.scope)

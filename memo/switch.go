@@ -1,6 +1,7 @@
 package memo
 
 import (
+	"cmp"
 	"context"
 	"os"
 	"strconv"
@@ -60,14 +61,23 @@ func modeIn(ctx context.Context) mode {
 	return of
 }
 
-// switches returns what goes for all functions, by o or by the environment.
-func (o *Options) switches() (refresh, skip bool, err error) {
-	refresh = o.Refresh || os.Getenv("CAIRN_MEMO_REFRESH") == "1"
-	skip = o.Skip || os.Getenv("CAIRN_MEMO_SKIP") == "1"
-	if refresh && skip {
-		return false, false, invalid("memo: new: Refresh and Skip exclude each other; set one of Options.Refresh (or CAIRN_MEMO_REFRESH=1) and Options.Skip (or CAIRN_MEMO_SKIP=1)")
+// switched returns o with what the environment switches on.
+func (o Options) switched() (*Options, error) {
+	for variable, option := range map[string]*bool{
+		"CAIRN_MEMO_REFRESH": &o.Refresh,
+		"CAIRN_MEMO_SKIP":    &o.Skip,
+		"CAIRN_MEMO_VERIFY":  &o.Verify,
+	} {
+		on, err := strconv.ParseBool(cmp.Or(os.Getenv(variable), "0"))
+		if err != nil {
+			return nil, invalid("memo: new: the environment variable " + variable + " is neither 1 nor 0")
+		}
+		*option = *option || on
 	}
-	return refresh, skip, nil
+	if o.Refresh && o.Skip {
+		return nil, invalid("memo: new: Refresh and Skip exclude each other; set one of Options.Refresh (or CAIRN_MEMO_REFRESH=1) and Options.Skip (or CAIRN_MEMO_SKIP=1)")
+	}
+	return &o, nil
 }
 
 // skip calls the function for this caller, without the store.

@@ -54,7 +54,7 @@ func TestVerify(t *testing.T) {
 }
 
 func TestVerifyByEnvironment(t *testing.T) {
-	for value, want := range map[string]int64{"1": 1, "0": 0, "": 0} {
+	for value, want := range map[string]int64{"1": 1, "true": 1, "0": 0, "": 0} {
 		t.Setenv("CAIRN_MEMO_VERIFY", value)
 		calls := 0
 		m, told, _ := verifying(t, newLiveStore(), memo.Options{})
@@ -64,6 +64,17 @@ func TestVerifyByEnvironment(t *testing.T) {
 		if told.Load() != want {
 			t.Errorf("CAIRN_MEMO_VERIFY=%q: %d mismatches, want %d", value, told.Load(), want)
 		}
+	}
+}
+
+func TestEnvironmentIsUnderstood(t *testing.T) {
+	for _, variable := range []string{"CAIRN_MEMO_REFRESH", "CAIRN_MEMO_SKIP", "CAIRN_MEMO_VERIFY"} {
+		t.Run(variable, func(t *testing.T) {
+			t.Setenv(variable, "yes")
+			if m, err := memo.New(newLiveStore(), nil); m != nil || !errors.Is(err, store.ErrInvalid) || !strings.Contains(err.Error(), variable) {
+				t.Errorf("got %v", err)
+			}
+		})
 	}
 }
 
