@@ -3,6 +3,7 @@ package flight
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -54,18 +55,30 @@ func (n *node) ended() bool {
 }
 
 // inside returns a *CycleError if n is, or is part of, a load of that key. The
-// wait-for graph does not show this if the load is void, since then there is a
-// new one to wait for each time.
+// wait-for graph does not show this if the load is void, or joined by nobody,
+// since then there is a new one to wait for each time. A load without a key is
+// like no other.
 func (n *node) inside(group any, key string) error {
+	if key = plain(key); key == "" {
+		return nil
+	}
 	var keys []string
+	same := func(k string) bool { return plain(k) == key }
 	for ; n != nil; n = n.parent {
-		if n.group == group && slices.Contains(n.keys, key) && !n.ended() {
+		if n.group == group && slices.ContainsFunc(n.keys, same) && !n.ended() {
 			slices.Reverse(keys)
 			return &CycleError{append(append([]string{key}, keys...), key)}
 		}
-		keys = append(keys, n.keys[0])
+		keys = append(keys, plain(n.keys[0]))
 	}
 	return nil
+}
+
+// plain is a key without what was added to it, behind a zero byte, so that
+// nobody joins its load.
+func plain(key string) string {
+	key, _, _ = strings.Cut(key, "\x00")
+	return key
 }
 
 // waitFor notes that n, if it is not nil, waits for key and its load, or
