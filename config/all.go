@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,18 +13,35 @@ import (
 )
 
 // ClearAll clears all stores, those as well that are not open yet, each as
-// store.Clear does: layers first, and then what they are made of, so that
-// nothing which was stored before comes back from a layer beyond. One that
-// cannot be cleared, or opened, does not stop the others; the error joins one
-// for each such store, with its name. They match what the errors of the stores
+// store.Clear does: those that were registered first, then layers, then what
+// they are made of, and near layers last, so that nothing which was stored
+// before comes back from a layer beyond. One that cannot be cleared, or opened,
+// does not stop the others; the error joins one for each such store, with its name. They match what the errors of the stores
 // do: errors.ErrUnsupported where a store can neither clear nor list its keys.
 // When ctx ends, what is not cleared yet stays.
 func (s *Stores) ClearAll(ctx context.Context) error {
-	opened, errs := s.all(ctx, "clear")
-	for _, o := range slices.Backward(opened) {
-		errs = append(errs, o.named(store.Clear(ctx, o.store)))
+	stores, errs := s.all(ctx, "clear")
+	slices.Reverse(stores)
+	slices.SortStableFunc(stores, func(a, b *opened) int {
+		return cmp.Compare(len(s.config.nearIn(a.name)), len(s.config.nearIn(b.name)))
+	})
+	for _, o := range stores {
+		errs = append(errs, o.named(o.clear(ctx)))
 	}
 	return errors.Join(errs...)
+}
+
+// clear clears the store. All that layers are made of is cleared anyway, so they
+// are cleared without their prefix, the view of which cannot clear what has no
+// list of its keys. But a Redis without a prefix of its own lets itself be
+// cleared by the keys of the view alone.
+func (o *opened) clear(ctx context.Context) error {
+	if len(o.levels) > 0 {
+		if err := store.Clear(ctx, o.levels[0]); !errors.Is(err, store.ErrInvalid) && !errors.Is(err, errors.ErrUnsupported) {
+			return err
+		}
+	}
+	return store.Clear(ctx, o.store)
 }
 
 // Ping asks all stores at once for a sign of life, those as well that are not
@@ -44,7 +62,7 @@ func (s *Stores) Ping(ctx context.Context) error {
 }
 
 // all opens what is not open yet and returns all that is open, layers after
-// what they are made of.
+// what they are made of, and then what is registered.
 func (s *Stores) all(ctx context.Context, op string) ([]*opened, []error) {
 	if err := store.Check(ctx, op); err != nil {
 		return nil, []error{err}
@@ -60,7 +78,7 @@ func (s *Stores) all(ctx context.Context, op string) ([]*opened, []error) {
 			errs = append(errs, err)
 		}
 	}
-	return slices.Clone(s.order), errs
+	return slices.Concat(s.order, s.registered), errs
 }
 
 // Close closes all stores, each once: those that were registered first, then
@@ -70,8 +88,8 @@ func (s *Stores) all(ctx context.Context, op string) ([]*opened, []error) {
 // has a store gets store.ErrClosed of it.
 func (s *Stores) Close() error {
 	s.mu.Lock()
-	order := s.order
-	s.order, s.closed = nil, true
+	order := slices.Concat(s.order, s.registered)
+	s.order, s.registered, s.closed = nil, nil, true
 	s.mu.Unlock()
 	var errs []error
 	for _, o := range slices.Backward(order) {

@@ -59,7 +59,10 @@ func (c *Config) follows(err error, broken []string) bool {
 // A checker collects what is wrong.
 type checker struct {
 	*Config
-	errs []error
+	storeNames, regionNames []string
+	rings                   [][]string // of layers
+	inRing                  map[string]bool
+	errs                    []error
 }
 
 func (c *checker) add(path, format string, args ...any) {
@@ -67,27 +70,28 @@ func (c *checker) add(path, format string, args ...any) {
 }
 
 func (c *Config) problems() []error {
-	k := &checker{Config: c}
+	k := &checker{Config: c, storeNames: slices.Sorted(maps.Keys(c.Stores)), regionNames: slices.Sorted(maps.Keys(c.Regions))}
 	if len(c.Stores) == 0 {
 		k.add("stores", "there are no stores; the least is one with the url memory:")
 		return k.errs
 	}
-	names := slices.Sorted(maps.Keys(c.Stores))
-	for _, name := range names {
+	k.rings, k.inRing = findRings(k.storeNames, func(name string) []string { return c.Stores[name].Layers })
+	for _, name := range k.storeNames {
 		if problem := nameProblem(name); problem != "" {
 			k.add("stores", "%s", problem)
 			continue
 		}
-		k.store(inside("stores", name), c.Stores[name])
+		k.store(name, c.Stores[name])
 	}
-	k.stacks(names)
+	k.stacks()
 	k.regions()
-	k.defaultStore(names)
+	k.defaultStore()
 	return k.errs
 }
 
 // store checks what needs no other store than those in the layers.
-func (c *checker) store(path string, s Store) {
+func (c *checker) store(name string, s Store) {
+	path := inside("stores", name)
 	for _, d := range []struct {
 		field string
 		value time.Duration
@@ -95,6 +99,9 @@ func (c *checker) store(path string, s Store) {
 		if d.value < 0 {
 			c.add(inside(path, d.field), "%v is negative", d.value)
 		}
+	}
+	if s.TTL == store.Forever {
+		c.add(inside(path, "ttl"), "it is store.Forever; leave it out, and entries without a ttl of their own stay")
 	}
 	switch {
 	case s.URL == "" && len(s.Layers) == 0:
@@ -104,7 +111,7 @@ func (c *checker) store(path string, s Store) {
 	case s.URL != "":
 		c.single(path, s)
 	default:
-		c.layers(path, s)
+		c.layers(name, path, s)
 	}
 }
 
@@ -112,7 +119,7 @@ func (c *checker) store(path string, s Store) {
 func (c *checker) single(path string, s Store) {
 	u, err := store.ParseURL(s.URL)
 	if err != nil {
-		c.errs = append(c.errs, c.urlError(inside(path, "url"), err))
+		c.errs = append(c.errs, c.urlError(inside(path, "url"), s.URL, err))
 		return
 	}
 	advice := "leave it out"
@@ -141,7 +148,7 @@ func (c *checker) single(path string, s Store) {
 }
 
 // layers checks a store that is made of others.
-func (c *checker) layers(path string, s Store) {
+func (c *checker) layers(name, path string, s Store) {
 	list := inside(path, "layers")
 	if len(s.Layers) == 1 {
 		c.add(list, "one layer is no stack; name two stores or more, nearest first")
@@ -149,8 +156,8 @@ func (c *checker) layers(path string, s Store) {
 	for i, layer := range s.Layers {
 		at := fmt.Sprintf("%s[%d]", list, i)
 		if _, ok := c.Stores[layer]; !ok {
-			c.unknown(at, "store", layer, slices.Sorted(maps.Keys(c.Stores)))
-		} else if i < len(s.Layers)-1 && c.isStack(layer) {
+			c.unknown(at, "store", layer, others(c.storeNames, name, layer))
+		} else if i < len(s.Layers)-1 && c.isStack(layer) && !(c.inRing[name] && c.inRing[layer]) {
 			c.add(at, "%s is made of layers itself, which only the last may be; write its layers here instead", c.quote(at, layer))
 		}
 	}
@@ -191,18 +198,18 @@ func (c *checker) serving(path, max, coherence string) {
 
 // quote returns the name at a path for errors.
 func (c *checker) quote(path, name string) string {
-	if shown, ok := c.source.hidden[path]; ok {
-		return shown.text
+	if shown, ok := c.source.shown(path, name); ok {
+		return shown
 	}
 	return strconv.Quote(name)
 }
 
 // text adds an error about the text at a path, which the error may repeat.
 func (c *checker) text(path, text string, err error) {
-	shown, hidden := c.source.hidden[path]
+	shown, hidden := c.source.shown(path, text)
 	switch {
 	case hidden:
-		c.add(path, "%s does not hold what belongs here", shown.text)
+		c.add(path, "%s does not hold what belongs here", shown)
 	case !number.MatchString(text) && !option.MatchString(text):
 		c.add(path, "what stands here does not belong here; leave it out for the default")
 	default:
@@ -215,27 +222,38 @@ var option = regexp.MustCompile(`^[a-z]{0,12}:?[-+]?[0-9.]{0,12}[a-zµ]{0,3}$`)
 
 // unknown adds that a name is none of those known.
 func (c *checker) unknown(path, what, name string, known []string) {
-	shown, hidden := c.source.hidden[path]
-	near := suggest.Nearest(name, known)
+	shown, hidden := c.source.shown(path, name)
+	near := ""
+	if len(c.errs) < maxProblems { // more are not shown
+		near = suggest.Nearest(name, known)
+	}
 	switch {
 	case name == "":
 		c.add(path, "a name is empty; write that of a %s", what)
 	case hidden:
-		c.add(path, "%s is the name of no %s (there are: %s)", shown.text, what, strings.Join(known, ", "))
+		c.add(path, "%s is the name of no %s (there are: %s)", shown, what, list(known))
 	case !plainName.MatchString(name):
 		c.add(path, "here stands the name of a %s; a URL belongs to a store of its own", what)
 	case near != "":
 		c.add(path, "no %s named %q (did you mean %q?)", what, name, near)
 	case len(known) == 0:
-		c.add(path, "no %s named %q; there is none at all", what, name)
+		c.add(path, "no %s named %q; there is no other", what, name)
 	default:
-		c.add(path, "no %s named %q (there are: %s)", what, name, strings.Join(known, ", "))
+		c.add(path, "no %s named %q (there are: %s)", what, name, list(known))
 	}
 }
 
-// defaultName returns the name of the store that is the default, or "" if it
-// is neither stated nor to be derived.
-func (c *Config) defaultName() string {
+// others returns the names without one that would be suggested for itself.
+func others(names []string, name, word string) []string {
+	if suggest.Nearest(word, []string{name}) == "" {
+		return names
+	}
+	return slices.DeleteFunc(slices.Clone(names), func(other string) bool { return other == name })
+}
+
+// DefaultName returns the name of the default store: Default, or else that of
+// the only store which is no layer of another; "" if there are several.
+func (c *Config) DefaultName() string {
 	if candidates := c.candidates(); c.Default == "" && len(candidates) == 1 {
 		return candidates[0]
 	}
@@ -253,14 +271,14 @@ func (c *Config) candidates() []string {
 	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.Stores)), func(name string) bool { return layers[name] })
 }
 
-func (c *checker) defaultStore(names []string) {
+func (c *checker) defaultStore() {
 	if c.Default != "" {
 		if _, ok := c.Stores[c.Default]; !ok {
-			c.unknown("default", "store", c.Default, names)
+			c.unknown("default", "store", c.Default, c.storeNames)
 		}
 		return
 	}
 	if candidates := c.candidates(); len(candidates) > 1 && len(c.errs) == 0 {
-		c.add("default", "it is not given, and several stores are no other's layer; name one of %s", strings.Join(candidates, ", "))
+		c.add("default", "it is not given, and several stores are no other's layer; name one of %s", list(candidates))
 	}
 }

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -22,6 +23,7 @@ func TestCheckProgram(t *testing.T) {
 			"local": {URL: "memory:"}, "shared": {URL: "memory:"}, "pages": {Layers: []string{"local", "shard"}},
 		}},
 		"config: stores.main.ttl: -1s is negative":                                 {Stores: map[string]Store{"main": {URL: "memory:", TTL: -1e9}}},
+		"config: stores.main.ttl: it is store.Forever; leave it out":               {Stores: map[string]Store{"main": {URL: "memory:", TTL: store.Forever}}},
 		"config: stores.main.timeout: -1ns is negative":                            {Stores: map[string]Store{"main": {URL: "memory:", Timeout: -1}}},
 		"config: stores.main.max_ttl: -1ns is negative":                            {Stores: map[string]Store{"main": {URL: "memory:", MaxTTL: -1}}},
 		`config: stores: the name "Main" has upper-case`:                           {Stores: map[string]Store{"Main": {URL: "memory:"}}},
@@ -29,7 +31,7 @@ func TestCheckProgram(t *testing.T) {
 		"config: regions: a name is empty":                                         {Stores: stores, Regions: map[string]Region{"": {}}},
 		"config: regions.r.stale: -5ns is negative; leave it out to inherit, or":   {Stores: stores, Regions: map[string]Region{"r": {Stale: -5}}},
 		"config: regions.r.jitter: NaN is not a fraction":                          {Stores: stores, Regions: map[string]Region{"r": {Jitter: math.NaN()}}},
-		`config: stores.main.url: "redis://xxxxx@h:x": a port is not a number`:     {Stores: map[string]Store{"main": {URL: "redis://user:secret@h:x"}}},
+		`config: stores.main.url: "redis://xxxxx@h:xxxxx": a port is not a number`: {Stores: map[string]Store{"main": {URL: "redis://user:secret@h:x"}}},
 		`config: default: no store named "mian" (did you mean "main"?)`:            {Default: "mian", Stores: stores},
 		"config: default: it is not given, and several stores are no other's":      {Stores: map[string]Store{"a": {URL: "memory:"}, "b": {URL: "memory:"}}},
 		`config: regions.r.store: no store named "x" (there are: main)`:            {Stores: stores, Regions: map[string]Region{"r": {Store: "x"}}},
@@ -69,26 +71,73 @@ func TestErrorf(t *testing.T) {
 	}
 }
 
-// What an adapter says of a URL is shown, unless a variable has a part in it.
+// What an adapter says of a URL is shown, unless a variable has a part in it:
+// then only what cannot be the variable's.
 func TestURLError(t *testing.T) {
-	refused := func(text string) error {
-		return store.Errorf("open", "redis://h?a=secret", errors.ErrUnsupported, "%s", text)
+	const (
+		veiled  = "it cannot be opened, for a reason that may show"
+		invalid = `config c.yaml:1:25: stores.main.url: "${X}": `
+	)
+	for _, test := range []struct{ url, x, text, want string }{
+		{"redis://h?a=b", "", "a is bad", `config c.yaml:1:25: stores.main.url: "redis://h?a=b": a is bad`},
+		{"${UNSET:-redis://:secret@h?a=b}", "", "a is bad", `config c.yaml:1:25: stores.main.url: "redis://xxxxx@h?a=b": a is bad`}, // which stands in the file
+		{"${X}", "redis://h?a=secret", "anything", invalid + veiled},
+		{"redis://h?a=${X}", "secret", "anything", invalid + veiled},
+		{"${X}", "redis://h?a=secret", `scheme "redis" is not registered; import _ "x"`, invalid + `scheme "redis" is not registered; import _ "x"`},
+		{"${X}", "secret:?a=b", `unknown scheme "secret" (registered: memory)`, invalid + `unknown scheme (registered: memory)`},
+		{"${X}", "secret:?a=b", `unknown scheme "other" (registered: secret)`, invalid + veiled},
+		{"${X}", "memory: | redis://h?a=secret", "layers are not registered; import _ \"x\"", invalid + "layers are not registered"},
+	} {
+		text := "stores: { main: { url: '" + test.url + "' } }"
+		c, err := parseTest([]byte(strings.Replace(text, "url:", " url:", 1)), "c.yaml", func(name string) (string, bool) { return test.x, name == "X" })
+		if err != nil {
+			t.Fatal(err)
+		}
+		url := c.Stores["main"].URL
+		err = c.urlError("stores.main.url", url, store.Errorf("open", store.RedactURL(url), errors.ErrUnsupported, "%s", test.text))
+		if !strings.HasPrefix(err.Error(), test.want) || !errors.Is(err, errors.ErrUnsupported) || errors.Is(err, store.ErrInvalid) {
+			t.Errorf("got  %v\nwant %s", err, test.want)
+		}
+		if strings.Contains(err.Error(), "secret") {
+			t.Errorf("the error shows a secret: %v", err)
+		}
 	}
-	c, err := parseTest([]byte("stores:\n  main: { url: '${SECRET_URL:-redis://h?a=secret}' }\n  plain: { url: 'redis://h?a=b' }\ndefault: main"), "c.yaml", lookup)
+}
+
+// What is wrong with the form of a URL is shown, but not what a variable holds.
+func TestURLErrorOfForm(t *testing.T) {
+	for x, want := range map[string]string{
+		"redis://:secret/1@h":         "an @ stands after the host",
+		"redis://h:6379secret":        "a port is not a number",
+		"redis://h:98765":             "it is refused for something that a variable holds",
+		"redis://h?secret=1&secret=2": "it is refused for something that a variable holds",
+		"redis://h?a=1#secret":        "a # has no meaning here",
+		"secret":                      "it does not begin with a scheme and a colon",
+	} {
+		_, err := parseTest([]byte(`stores: { main: { url: "${X}" } }`), "c.yaml", func(string) (string, bool) { return x, true })
+		if err == nil || !strings.Contains(err.Error(), `stores.main.url: "${X}": `+want) {
+			t.Errorf("%s: %v, want %s", x, err, want)
+		} else if strings.Contains(err.Error(), "secret") || strings.Contains(err.Error(), "98765") {
+			t.Errorf("the error shows a secret: %v", err)
+		}
+	}
+}
+
+// A value that the program has put in the place of one with variables is shown
+// as any other.
+func TestURLErrorAfterChange(t *testing.T) {
+	c, err := parseTest([]byte("stores: { main: { url: '${X}' } }\nregions: { r: { jitter: '${Y}' } }"), "c.yaml", func(name string) (string, bool) {
+		return map[string]string{"X": "memory:", "Y": "0.5"}[name], true
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	const hides = "it is refused for something that a variable holds"
-	for _, test := range []struct{ path, text, want string }{
-		{"main", "a is given in vain", `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides}, // a is a word of it
-		{"main", `"SECRET" is bad`, `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides},
-		{"main", `"secre"… is bad`, `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": ` + hides},
-		{"main", "redis is not there", `config c.yaml:2:16: stores.main.url: "${SECRET_URL}": redis is not there`},
-		{"plain", "a is bad", `config c.yaml:3:17: stores.plain.url: "redis://h?a=secret": a is bad`}, // as the adapter has redacted it
-	} {
-		err := c.urlError("stores."+test.path+".url", refused(test.text))
-		if !strings.HasPrefix(err.Error(), test.want) || !errors.Is(err, errors.ErrUnsupported) {
-			t.Errorf("got  %v\nwant %s", err, test.want)
+	c.Stores["main"] = Store{URL: "redis://u:secret@h:x"}
+	c.Regions["r"] = Region{Jitter: 7}
+	got := fmt.Sprint(c.check())
+	for _, want := range []string{`"redis://xxxxx@h:`, "regions.r.jitter: 7 is not a fraction"} {
+		if !strings.Contains(got, want) || strings.Contains(got, "secret") {
+			t.Errorf("got  %s\nwant %s", got, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"maps"
@@ -24,8 +25,13 @@ import (
 //
 // Names and fields are those of a file in upper case, with _ for a -, and lists
 // have commas between what is in them. Of several fields that a name may end
-// with, the longest is meant. A variable that is empty is as if it were not
-// set. What they hold is taken as it is: ${NAME} has a meaning in a file alone.
+// with, the one that leaves the name of a store or region which there is, or
+// else the longest is meant. A variable that is empty is as if it were not set.
+// What they hold is taken as it is: ${NAME} has a meaning in a file alone.
+//
+// A new name over a file must be no misspelt one of the file, nor such a name
+// with an _ and more behind it, but for a store with a URL or layers: what does
+// not fit may be a misspelt field.
 //
 // A variable that gives a store of the file its URL takes away its layers with
 // what belongs to them, and one that gives it layers takes away the URL.
@@ -33,7 +39,7 @@ import (
 // Everything else with the prefix is an error, which tells what may have been
 // meant, so the prefix belongs to a Config alone: MYAPP_CACHE, not MYAPP. But the
 // variables that Kubernetes sets for a service of that name are passed over, and so
-// is CAIRN_MEMO_VERIFY of package memo. The errors are as those of Parse, with
+// are CAIRN_MEMO_VERIFY and the like of package memo. The errors are as those of Parse, with
 // the name of a variable in place of a line. No variable without the prefix is
 // read, but those that the file names.
 func FromEnv(prefix string) (*Config, error) {
@@ -48,7 +54,7 @@ func fromEnv(prefix string, environ []string, lookup func(string) (string, bool)
 	e := &environment{Config: c, prefix: prefix + "_", lookup: lookup, values: make(map[string]string)}
 	for _, variable := range environ {
 		name, value, _ := strings.Cut(variable, "=")
-		if rest, ok := strings.CutPrefix(name, e.prefix); ok && value != "" && name != "CAIRN_MEMO_VERIFY" && !kubernetes.MatchString(rest) {
+		if rest, ok := strings.CutPrefix(name, e.prefix); ok && value != "" && !strings.HasPrefix(name, "CAIRN_MEMO_") && !ofService(rest) {
 			e.values[rest] = value
 		}
 	}
@@ -66,11 +72,18 @@ var (
 	kubernetes = regexp.MustCompile(`^([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 )
 
+// ofService reports whether Kubernetes sets a variable, and none of ours could be
+// meant.
+func ofService(variable string) bool {
+	return kubernetes.MatchString(variable) && !strings.HasPrefix(variable, "STORES_") && !strings.HasPrefix(variable, "REGIONS_")
+}
+
 // An environment lays variables over a Config.
 type environment struct {
 	*Config
 	prefix string
 	values map[string]string // by what follows the prefix
+	known  known
 	lookup func(string) (string, bool)
 	errs   []error
 }
@@ -96,6 +109,7 @@ func (e *environment) read() []error {
 	if e.Regions == nil {
 		e.Regions = make(map[string]Region)
 	}
+	e.known = e.knownNames()
 	names := slices.Sorted(maps.Keys(e.values))
 	for _, name := range names {
 		e.replace(name)
@@ -167,6 +181,8 @@ func (e *environment) variable(variable, value string) {
 	root := reflect.ValueOf(e.Config).Elem()
 	switch section, rest, _ := strings.Cut(variable, "_"); {
 	case variable == "CONFIG":
+	case variable == "URL" && e.values["STORES_DEFAULT_URL"] != "":
+		e.fail(variable, "%sSTORES_DEFAULT_URL is given too, and means the same; leave one of them out", e.prefix)
 	case variable == "URL":
 		s := e.Stores["default"]
 		s.URL = value
@@ -193,7 +209,7 @@ func (e *environment) variable(variable, value string) {
 func (e *environment) entry(section, variable, rest, value string, entries reflect.Value) {
 	t := entries.Type().Elem()
 	name, field := e.split(section, rest, t)
-	problem := nameProblem(name)
+	problem := cmp.Or(nameProblem(name), e.misspelt(section, name, field, t))
 	switch {
 	case field == "":
 		e.unknownField(section, variable, rest, t)
@@ -236,28 +252,6 @@ func (e *environment) at(path, variable string) {
 	maps.DeleteFunc(e.source.at, func(other string, _ position) bool { return isPart(other) })
 	maps.DeleteFunc(e.source.hidden, func(other string, _ hidden) bool { return isPart(other) })
 	e.mark(path, variable)
-}
-
-// split returns the name and the field that a variable is made of, or nothing.
-// A name that the file writes with a - is meant too.
-func (e *environment) split(section, rest string, t reflect.Type) (name, field string) {
-	lower := strings.ToLower(rest)
-	for _, f := range fieldNames(t) {
-		if n, ok := strings.CutSuffix(lower, "_"+f); ok && n != "" && len(f) > len(field) {
-			name, field = n, f
-		}
-	}
-	var inFile []string
-	if section == "stores" {
-		inFile = slices.Sorted(maps.Keys(e.Stores))
-	} else {
-		inFile = slices.Sorted(maps.Keys(e.Regions))
-	}
-	same := func(other string) bool { return strings.ReplaceAll(other, "-", "_") == name }
-	if i := slices.IndexFunc(inFile, same); i >= 0 && !slices.Contains(inFile, name) {
-		name = inFile[i]
-	}
-	return name, field
 }
 
 // unknownField tells which field was meant at the end of a name.

@@ -9,24 +9,24 @@ import (
 // ${ itself. As in a shell, the default is for a variable that is unset or
 // empty, and may hold further ones. What a variable holds is not looked at.
 //
-// If a variable has a part in the value, shown is what errors show instead: the
-// text with its variables, and without their defaults, which may be secret.
+// If variables have a part in the value, shown is what errors show instead:
+// their names, as in ${REDIS_URL}, and nothing of what stands between them, which
+// may be secret in any part.
 func expand(text string, lookup func(string) (string, bool)) (value, shown string, err error) {
 	e := &expander{rest: text, lookup: lookup}
 	value = e.text(0, false)
-	if e.hides {
-		shown = e.shown.String()
-	}
-	return value, shown, e.err
+	return value, e.shown.String(), e.err
 }
 
 type expander struct {
 	rest   string
 	lookup func(string) (string, bool)
-	hides  bool // a variable has been met
 	shown  strings.Builder
 	err    error // the first
 }
+
+// maxDefaults is how deep defaults may hold others.
+const maxDefaults = 10
 
 // text reads to the end, or to the } of a default. A skipped default is read,
 // but its variables may be unset.
@@ -36,24 +36,16 @@ func (e *expander) text(depth int, skip bool) string {
 		switch {
 		case strings.HasPrefix(e.rest, "$${"):
 			b.WriteString("${")
-			e.show(depth, "$${")
 			e.rest = e.rest[3:]
 		case strings.HasPrefix(e.rest, "${"):
 			e.rest = e.rest[2:]
 			b.WriteString(e.variable(depth, skip))
 		default:
 			b.WriteByte(e.rest[0])
-			e.show(depth, e.rest[:1])
 			e.rest = e.rest[1:]
 		}
 	}
 	return b.String()
-}
-
-func (e *expander) show(depth int, text string) {
-	if depth == 0 {
-		e.shown.WriteString(text)
-	}
 }
 
 // variable reads what follows ${.
@@ -64,14 +56,17 @@ func (e *expander) variable(depth int, skip bool) string {
 		return ""
 	}
 	e.rest = e.rest[len(name):]
-	e.hides = true
-	e.show(depth, "${"+name+"}")
 	value, ok := e.lookup(name)
+	if value != "" && !skip {
+		e.shown.WriteString("${" + name + "}")
+	}
 	switch {
 	case strings.HasPrefix(e.rest, "}"):
 		if !ok && !skip {
 			e.fail("the variable %s is not set; set it, or write ${%[1]s:-…} with a default", name)
 		}
+	case strings.HasPrefix(e.rest, ":-") && depth == maxDefaults:
+		e.fail("defaults are nested more than %d deep", maxDefaults)
 	case strings.HasPrefix(e.rest, ":-"):
 		e.rest = e.rest[2:]
 		if other := e.text(depth+1, skip || value != ""); value == "" {

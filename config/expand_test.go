@@ -10,18 +10,21 @@ func TestExpand(t *testing.T) {
 		"":                         {"", ""},
 		"plain $NAME $ {A} $$ }":   {"plain $NAME $ {A} $$ }", ""},
 		"$${A}":                    {"${A}", ""},
-		"$${A} ${A}":               {"${A} 1", "$${A} ${A}"},
+		"$${A} ${A}":               {"${A} 1", "${A}"},
 		"${A}":                     {"1", "${A}"},
-		"a${A}b${A}":               {"a1b1", "a${A}b${A}"},
-		"${EMPTY}":                 {"", "${EMPTY}"},
-		"${EMPTY:-x}":              {"x", "${EMPTY}"},
-		"${UNSET:-}":               {"", "${UNSET}"},
-		"${UNSET:-$${x}":           {"${x", "${UNSET}"},
-		"${UNSET:-a:-b}c}":         {"a:-bc}", "${UNSET}c}"},
-		"${UNSET:-${UNSET:-${A}}}": {"1", "${UNSET}"},
+		"a${A}b${A}":               {"a1b1", "${A}${A}"},
+		"${EMPTY}":                 {"", ""},
+		"${EMPTY:-x}":              {"x", ""},
+		"${UNSET:-}":               {"", ""},
+		"${UNSET:-$${x}":           {"${x", ""},
+		"${UNSET:-a:-b}c}":         {"a:-bc}", ""},
+		"${UNSET:-${UNSET:-${A}}}": {"1", "${A}"},
 		"${A:-${UNSET}}":           {"1", "${A}"},
+		"${A:-${REC}}":             {"1", "${A}"},
 		"${A:-${UNSET:-${UNSET}}}": {"1", "${A}"},
+		"${A:-u:hun}ter2":          {"1ter2", "${A}"},  // what is between may be secret
 		"${REC}":                   {"${A}", "${REC}"}, // not looked at
+		nested(11):                 {"x", ""},
 	} {
 		value, shown, err := expand(text, expandLookup)
 		if value != want[0] || shown != want[1] || err != nil {
@@ -38,12 +41,16 @@ func TestExpand(t *testing.T) {
 		"${A:-x":              "${A:- has no }",
 		"${A:-${A:-x}":        "${A:- has no }",
 		"${A:-${}}":           "behind ${ comes the name",
+		nested(12):            "defaults are nested more than 10 deep",
+		nested(100_000):       "defaults are nested more than 10 deep",
 	} {
 		if _, _, err := expand(text, expandLookup); err == nil || !strings.HasPrefix(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", text, err, want)
 		}
 	}
 }
+
+func nested(n int) string { return strings.Repeat("${UNSET:-", n-1) + "x" + strings.Repeat("}", n-1) }
 
 func expandLookup(name string) (string, bool) {
 	value, ok := map[string]string{"A": "1", "EMPTY": "", "REC": "${A}"}[name]

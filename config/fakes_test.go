@@ -109,6 +109,19 @@ func (f *fake) Close() error {
 // least is a store of four methods.
 type least struct{ store.Store }
 
+// clearOnly can clear, but not list its keys.
+type clearOnly struct {
+	store.Store
+	clear func(context.Context) error
+}
+
+func (c clearOnly) Clear(ctx context.Context) error { return c.clear(ctx) }
+
+// broken cannot be reconfigured, through no fault of the URL.
+type broken struct{ store.Store }
+
+func (broken) ReconfigureURL(*store.URL) error { return os.ErrPermission }
+
 func init() {
 	open := func(_ context.Context, u *store.URL) (store.Store, error) {
 		id, name, _ := strings.Cut(u.Path, "/")
@@ -129,6 +142,18 @@ func init() {
 		s, err := open(ctx, u)
 		return least{s}, err
 	})
+	store.Register("clear-only", func(ctx context.Context, u *store.URL) (store.Store, error) {
+		s, err := open(ctx, u)
+		if err != nil {
+			return nil, err
+		}
+		return clearOnly{least{s}, s.(store.ClearStore).Clear}, nil
+	})
+	store.Register("broken", func(ctx context.Context, u *store.URL) (store.Store, error) {
+		s, err := open(ctx, u)
+		return broken{s}, err
+	})
+	store.Register("nothing", func(context.Context, *store.URL) (store.Store, error) { return nil, nil })
 	store.Register("refused", func(context.Context, *store.URL) (store.Store, error) { return nil, os.ErrPermission })
 }
 

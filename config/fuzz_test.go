@@ -1,9 +1,12 @@
 package config
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -38,6 +41,9 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	}
+	for _, url := range []string{"repeats:${X}", "repeats-denied:a?b=${X}", "disk:${X}", "memory:?${X}", "memory:?max_entries=${X}&ttl=${X}"} {
+		f.Add(`stores: { main: { url: "`+url+`" } }`, false)
+	}
 	f.Fuzz(func(t *testing.T, data string, json bool) {
 		if len(data) > maxFuzzed {
 			t.Skip("it is slow")
@@ -52,8 +58,30 @@ func FuzzParse(f *testing.F) {
 			if err == nil && c.check() != nil {
 				t.Errorf("what was read is refused: %v", c.check())
 			}
+			if err == nil {
+				openEach(t, c)
+			}
 		}
 	})
+}
+
+// openEach opens the stores of c that need nothing outside, one by one.
+func openEach(t *testing.T, c *Config) {
+	t.Helper()
+	for name, st := range c.Stores {
+		u, err := store.ParseURL(st.URL)
+		if err != nil || !slices.Contains([]string{"memory", "null", "repeats", "repeats-denied", "disk"}, u.Scheme) {
+			continue // disk is not registered here
+		}
+		one := &Config{Stores: map[string]Store{name: st}, source: c.source}
+		s, err := one.Open(t.Context())
+		if err != nil && strings.Contains(err.Error(), planted) {
+			t.Errorf("the error shows the secret: %v", err)
+		}
+		if err == nil {
+			s.Close()
+		}
+	}
 }
 
 func FuzzURL(f *testing.F) {
@@ -81,12 +109,42 @@ func FuzzURL(f *testing.F) {
 			checkError(t, err)
 		}
 		// A URL that an adapter refuses, with whatever it shows.
-		c, err = parseTest([]byte(`stores: { main: { url: "${X}" } }`), "f.yaml", func(string) (string, bool) { return "redis://h?a=" + planted, true })
-		if err != nil {
-			t.Fatal(err)
+		for _, scheme := range []string{"repeats", "repeats-denied"} {
+			for _, data := range []string{`"${X}"`, `"` + scheme + `:${Y}"`, `"` + scheme + `:a?b=c${Y}"`} {
+				c, err := parseTest([]byte("stores: { main: { url: "+data+" } }"), "f.yaml", func(name string) (string, bool) {
+					return map[string]string{"X": scheme + ":", "Y": ""}[name] + before + planted + after, true
+				})
+				checkError(t, err)
+				if err == nil {
+					_, err = c.Open(t.Context())
+					checkRefusal(t, err, scheme == "repeats")
+				}
+			}
 		}
-		checkError(t, c.urlError("stores.main.url", store.Errorf("open", "redis://h?a="+planted, store.ErrInvalid, "a: %q is bad", planted)))
 	})
+}
+
+// Stores that are refused with all that an adapter knows.
+func init() {
+	for scheme, kind := range map[string]error{"repeats": store.ErrInvalid, "repeats-denied": os.ErrPermission} {
+		store.Register(scheme, func(_ context.Context, u *store.URL) (store.Store, error) {
+			err := fmt.Errorf("%w: %s, %q, %+v", kind, u.Path, u.Path, u)
+			if kind == store.ErrInvalid {
+				return nil, u.Errorf("%w", err)
+			}
+			return nil, err
+		})
+	}
+}
+
+// checkRefusal is checkError for an error of an adapter, in a line of the file.
+func checkRefusal(t *testing.T, err error, invalid bool) {
+	t.Helper()
+	if err == nil || !strings.HasPrefix(err.Error(), "config f.yaml:1:24: stores.main.url: ") || strings.Contains(err.Error(), planted) {
+		t.Errorf("the error has no place, or shows the secret: %v", err)
+	} else if errors.Is(err, store.ErrInvalid) != invalid || !invalid && !errors.Is(err, os.ErrPermission) {
+		t.Errorf("%v is of another kind", err)
+	}
 }
 
 func FuzzFromEnv(f *testing.F) {

@@ -3,6 +3,7 @@ package config
 import (
 	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"slices"
@@ -90,8 +91,12 @@ func (c *Config) near(name string, layer *opened) store.Store {
 }
 
 // viewPrefix begins the keys that the store of that name has in a near layer,
-// and with an empty name those of who uses it by itself.
-func viewPrefix(name string) string { return "\x00" + name + "\x00" }
+// and with an empty name those of who uses it by itself. As nobody can guess it,
+// no key of layers that have no view is in one.
+func viewPrefix(name string) string { return "\x00" + process + name + "\x00" }
+
+// process is different in each process, whose memory the near layers are.
+var process = rand.Text()[:16]
 
 // reason is an error of package layered without the name of the function that
 // the program has not called.

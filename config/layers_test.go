@@ -118,6 +118,47 @@ func TestNearLayerOfSeveral(t *testing.T) {
 	}
 }
 
+// Nobody can guess which keys who uses a near layer by itself has in it.
+func TestNearLayerKeys(t *testing.T) {
+	c := &config.Config{Default: "one", Stores: map[string]config.Store{
+		"near": {URL: "memory:"}, "far": {URL: "memory:"}, "one": {Layers: []string{"near", "far"}, Coherence: "bounded:1h"},
+	}}
+	s := open(t, c)
+	near, one := get(t, s, "near"), get(t, s, "one")
+	for _, key := range []string{"\x00\x00k", "k"} {
+		set(t, one, key, "one")
+	}
+	set(t, near, "k", "near")
+	for _, key := range []string{"\x00\x00k", "k"} {
+		wantValue(t, one, key, "one")
+	}
+	wantValue(t, near, "k", "near")
+	below := inside[*memory.Store](t, near)
+	held := slices.Collect(keys(t, below))
+	guessable := func(key string) bool { return len(key) < len("\x00\x00k")+16 }
+	if held = slices.DeleteFunc(held, guessable); below.Len() != 3 || len(held) != 1 {
+		t.Errorf("of %d entries %q have keys that nobody can guess", below.Len(), held)
+	}
+
+	// A Clear of the layers may take what was written by the name of the near one.
+	if err := store.Clear(t.Context(), one); err != nil {
+		t.Error(err)
+	}
+	if below.Len() != 0 {
+		t.Errorf("%d entries remain", below.Len())
+	}
+
+	// And so may their opening.
+	c.Lazy = true
+	s = open(t, c)
+	near = get(t, s, "near")
+	set(t, near, "k", "near")
+	get(t, s, "one")
+	if below := inside[*memory.Store](t, near); below.Len() != 0 {
+		t.Errorf("%d entries remain", below.Len())
+	}
+}
+
 func keys(t *testing.T, s store.Store) func(func(string) bool) {
 	return func(yield func(string) bool) {
 		for key, err := range store.Keys(t.Context(), s, "") {

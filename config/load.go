@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -17,9 +18,10 @@ import (
 // Load reads a Config from a file, in YAML, or in JSON if its name ends in
 // .json. It is Parse; a file that cannot be read gives the error of os.Open.
 //
-// The file schema.json of this package describes both to editors. A YAML file
-// names it in its first line, # yaml-language-server: $schema=…/schema.json, and
-// one of JSON in a field $schema.
+// The file schema.json of this package describes both to editors. A file of JSON
+// names it in a field $schema, and one of YAML in its first line:
+//
+//	# yaml-language-server: $schema=https://raw.githubusercontent.com/cairncache/cairn/main/config/schema.json
 func Load(path string) (*Config, error) {
 	f, err := os.Open(path)
 	if err != nil {
@@ -93,6 +95,10 @@ func (c *Config) parse(data []byte) (*yaml.Node, *syntaxError) {
 	if len(text) == 0 {
 		return nil, nil
 	}
+	if bad := invalid(data); bad >= 0 {
+		l := lineCounter{data: data}
+		return nil, &syntaxError{l.position(bad), errors.New("a character that is not UTF-8; save the file as UTF-8")}
+	}
 	if strings.HasSuffix(strings.ToLower(c.source.name), ".json") || text[0] == '{' && json.Valid(text) {
 		return readJSON(bytes.TrimPrefix(data, []byte("\ufeff")))
 	}
@@ -113,38 +119,69 @@ func (c *Config) parse(data []byte) (*yaml.Node, *syntaxError) {
 	return nil, &syntaxError{place(&second), errors.New("a second document begins behind ---; write one")}
 }
 
+// invalid returns where the first byte is that is not UTF-8, or -1.
+func invalid(data []byte) int {
+	for at := 0; at < len(data); {
+		r, size := utf8.DecodeRune(data[at:])
+		if r == utf8.RuneError && size == 1 {
+			return at
+		}
+		at += size
+	}
+	return -1
+}
+
 var (
 	yamlText = regexp.MustCompile(`^yaml: (?:line (\d+): )?(.*)`)
 	anchor   = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
-	tabs     = regexp.MustCompile(`(?m)^ *\t\s*\S`)
+	tab      = regexp.MustCompile(`^ *\t\s*[^\s#]`)
+
+	endOfFlow = regexp.MustCompile(`(?m)^\s*\}`)
+
+	// unquoted matches a field in { } up to what ends its value, or breaks it.
+	unquoted = regexp.MustCompile(`[\s{,][a-z_]+:[ \t]+(?:\$\{|[^"'\s{}\[\],][^"'\n,{}]*?(?::\?|\{|:[ \t]+[,}\]]))`)
 )
 
 // yamlError finds the place that the library does not tell, and a word for
 // those mistakes that are made often.
 func yamlError(data []byte, err error) *syntaxError {
-	at := func(offset int) position {
-		l := lineCounter{data: data}
-		return l.position(offset)
-	}
-	if tab := tabs.FindIndex(data); tab != nil {
-		return &syntaxError{at(tab[0]), errors.New("the line begins with a tab; YAML takes spaces alone, and JSON both")}
-	}
 	parts := yamlText.FindStringSubmatch(err.Error())
 	if parts == nil {
 		return &syntaxError{position{line: 1, column: 1}, errors.New("it is no YAML")}
 	}
+	told, _ := strconv.Atoi(parts[1])
+	told = max(1, told)
 	if name := anchor.FindStringSubmatch(parts[2]); name != nil {
-		return &syntaxError{at(max(0, bytes.Index(data, []byte("*"+name[1])))), errors.New("a * without a & of the same name before it; write quotes around a value that begins with *")}
+		return anchorError(data, told, name[1])
 	}
-	line, _ := strconv.Atoi(parts[1])
+	for line := told; line <= told+1; line++ { // it is one of them
+		if strings.Contains(parts[2], "cannot start any token") && tab.Match(lineOf(data, line)) {
+			return &syntaxError{position{line: line, column: 1}, errors.New("the line begins with a tab; YAML takes spaces alone, and JSON both")}
+		}
+	}
 	text := "it is no YAML: " + parts[2]
 	for _, m := range mistakes {
 		if strings.Contains(parts[2], m.says) {
 			text = m.means
 		}
 	}
-	line = max(1, line, readableLines(data)+1)
-	return &syntaxError{position{line: line, column: indentation(data, line) + 1}, errors.New(text)}
+	line := max(told, readableLines(data)+1)
+	if strings.Contains(parts[2], "did not find expected ','") && unquoted.Match(flow(data, line)) {
+		text = `write quotes around the value behind the name and colon, as in { url: "memory:?max_entries=1000" }`
+	}
+	return &syntaxError{position{line: line, column: indentation(lineOf(data, line)) + 1}, errors.New(text)}
+}
+
+// anchorError finds the *name that the library tells no line of, or an earlier
+// one.
+func anchorError(data []byte, line int, name string) *syntaxError {
+	from := len(data) - len(linesFrom(data, line))
+	l := lineCounter{data: data}
+	use := regexp.MustCompile(`(?m)\*` + regexp.QuoteMeta(name) + `(?:[\s,\]}]|$)`)
+	if at := use.FindIndex(data[from:]); at != nil {
+		from += at[0]
+	}
+	return &syntaxError{l.position(from), errors.New("a * without a & of the same name before it; write quotes around a value that begins with *")}
 }
 
 // mistakes are what the library says of those that are made often.
@@ -157,26 +194,45 @@ var mistakes = []struct{ says, means string }{
 	{"cannot start any token", "a value that begins with @, % or ` needs quotes"},
 }
 
-// indentation returns how many spaces a line begins with.
-func indentation(data []byte, line int) int {
-	for text := range bytes.Lines(data) {
-		if line--; line == 0 {
-			return len(text) - len(bytes.TrimLeft(text, " "))
-		}
+// linesFrom returns data from a line on, which is counted from 1.
+func linesFrom(data []byte, line int) []byte {
+	for ; line > 1; line-- {
+		_, data, _ = bytes.Cut(data, []byte("\n"))
 	}
-	return 0
+	return data
 }
+
+func lineOf(data []byte, line int) []byte {
+	first, _, _ := bytes.Cut(linesFrom(data, line), []byte("\n"))
+	return first
+}
+
+// flow returns a line, and if it ends in a { also those up to the } by itself.
+func flow(data []byte, line int) []byte {
+	first := lineOf(data, line)
+	if !bytes.HasSuffix(bytes.TrimSpace(first), []byte("{")) {
+		return first
+	}
+	data = linesFrom(data, line)
+	if end := endOfFlow.FindIndex(data); end != nil {
+		return data[:end[0]]
+	}
+	return data
+}
+
+// indentation returns how many spaces a line begins with.
+func indentation(line []byte) int { return len(line) - len(bytes.TrimLeft(line, " ")) }
 
 // readableLines returns how many lines can be read by themselves. What follows
 // them is wrong, or has no end. The library may tell an earlier line, where
 // something began that was right until then.
 func readableLines(data []byte) int {
-	const small = 16 << 10 // each line costs the time to read all before it
-	lines := bytes.SplitAfter(data, []byte("\n"))
-	for n := len(lines) - 1; n > 0 && len(data) <= small; n-- {
+	left := 1 << 20 // bytes to read: each line costs all before it
+	upTo := func(end int) []byte { return data[:bytes.LastIndexByte(data[:end], '\n')+1] }
+	for data = upTo(len(data)); len(data) > 0 && left > 0; data = upTo(len(data) - 1) {
 		var document yaml.Node
-		if yaml.Unmarshal(bytes.Join(lines[:n], nil), &document) == nil {
-			return n
+		if left -= len(data); yaml.Unmarshal(data, &document) == nil {
+			return bytes.Count(data, []byte("\n"))
 		}
 	}
 	return 0

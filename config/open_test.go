@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -198,7 +199,8 @@ func TestOpenErrors(t *testing.T) {
 		{map[string]config.Store{"a": {URL: "memory:?prefix=x", Prefix: "x"}}, store.ErrInvalid, "stores.a"},
 		{map[string]config.Store{"a": {URL: "disk:./cache"}}, store.ErrInvalid, `scheme "disk" is not registered; import _ "github.com/cairncache/cairn/adapters/disk"`},
 		{map[string]config.Store{"a": {URL: "memory:?max_bytes=0"}}, store.ErrInvalid, "max_bytes: 0 would hold nothing"},
-		{map[string]config.Store{"a": {URL: "refused:"}}, os.ErrPermission, "config: stores.a: "},
+		{map[string]config.Store{"a": {URL: "refused:"}}, os.ErrPermission, "config: stores.a.url: permission denied"},
+		{map[string]config.Store{"a": {URL: "nothing:"}}, nil, "the package of the scheme nothing has opened no store"},
 		{map[string]config.Store{"a": {Layers: []string{"m", "n"}}, "m": {URL: "memory:"}, "n": {URL: "null:"}}, store.ErrInvalid, `stores.a.coherence: the last layer, "n", tells of no changes; say how old`},
 		{map[string]config.Store{"a": {Layers: []string{"n", "m"}}, "m": {URL: "memory:"}, "n": {URL: "null:"}}, nil, ""},
 		{map[string]config.Store{"a": {Layers: []string{"n", "m"}}, "m": {URL: "memory:"}, "n": {URL: "least:" + b.id + "/n"}}, store.ErrInvalid, `stores.a.layers[0]: "n" does not keep its entries in the process`},
@@ -208,6 +210,12 @@ func TestOpenErrors(t *testing.T) {
 		{map[string]config.Store{"a": {Layers: []string{"m", "n"}, Degraded: "serv"}, "m": {URL: "memory:"}, "n": {URL: "memory:"}}, store.ErrInvalid, "stores.a.degraded: "},
 	} {
 		s, err := (&config.Config{Stores: test.stores}).Open(t.Context())
+		if test.kind == nil && test.want != "" {
+			if err == nil || !strings.Contains(err.Error(), test.want) {
+				t.Errorf("got %v, want %s", err, test.want)
+			}
+			continue
+		}
 		if test.kind == nil {
 			if err != nil {
 				t.Errorf("%v: %v", test.stores, err)

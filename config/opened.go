@@ -62,13 +62,9 @@ func (s *Stores) open(ctx context.Context, name string) (*opened, error) {
 	if len(s.config.nearIn(name)) > 0 {
 		o.view = store.Prefix(o.store, viewPrefix(""))
 	}
-	s.add(o)
-	return o, nil
-}
-
-func (s *Stores) add(o *opened) {
-	s.opened[o.name] = o
+	s.opened[name] = o
 	s.order = append(s.order, o)
+	return o, nil
 }
 
 func (s *Stores) openURL(ctx context.Context, name string, d Store) (*opened, error) {
@@ -77,11 +73,11 @@ func (s *Stores) openURL(ctx context.Context, name string, d Store) (*opened, er
 		return nil, err
 	}
 	st, err := store.OpenURL(ctx, u)
-	switch {
-	case errors.Is(err, store.ErrInvalid):
-		return nil, s.config.urlError(inside("stores", name+".url"), err)
-	case err != nil: // not the Config's fault
-		return nil, fmt.Errorf("config: stores.%s: %w", name, err)
+	if err == nil && st == nil {
+		err = fmt.Errorf("the package of the scheme %s has opened no store, and says no reason", u.Scheme)
+	}
+	if err != nil {
+		return nil, s.config.urlError(inside("stores", name+".url"), d.URL, err)
 	}
 	if len(u.Layers()) > 0 {
 		st = store.Prefix(st, d.Prefix)
@@ -99,7 +95,7 @@ func (c *Config) parseURL(name string, d Store) (*store.URL, error) {
 		err = u.Add("ttl", d.TTL.String())
 	}
 	if err != nil {
-		return nil, c.urlError(inside("stores", name+".url"), err)
+		return nil, c.urlError(inside("stores", name+".url"), d.URL, err)
 	}
 	return u, nil
 }

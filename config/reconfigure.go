@@ -56,8 +56,12 @@ func (s *Stores) Reconfigure(name string, d Store) error {
 	if !ok {
 		return unsupported(name, "a store of the scheme "+u.Scheme+" stays as it was opened; close the stores and open them anew")
 	}
-	if err := r.ReconfigureURL(u); err != nil {
-		return next.urlError(inside("stores", name+".url"), err)
+	err = r.ReconfigureURL(u)
+	switch {
+	case errors.Is(err, store.ErrInvalid):
+		return next.urlError(inside("stores", name+".url"), d.URL, err)
+	case err != nil:
+		return fmt.Errorf("config: reconfigure stores.%s: %w", name, err)
 	}
 	return nil
 }

@@ -2,6 +2,7 @@ package config_test
 
 import (
 	"errors"
+	"os"
 	"testing"
 	"time"
 
@@ -81,5 +82,16 @@ func TestReconfigureErrors(t *testing.T) {
 	// What was refused is not remembered: the prefix is the one of before.
 	if err := s.Reconfigure("mem", config.Store{URL: "memory:?prefix=app:"}); err != nil {
 		t.Error(err)
+	}
+}
+
+// What is not the fault of the URL is not store.ErrInvalid.
+func TestReconfigureFails(t *testing.T) {
+	d := config.Store{URL: "broken" + newBackend(t).url("b")[len("fake"):]}
+	s := open(t, &config.Config{Stores: map[string]config.Store{"main": d}})
+	err := s.Reconfigure("main", d)
+	wantError(t, err, os.ErrPermission, "config: reconfigure stores.main: ")
+	if errors.Is(err, store.ErrInvalid) {
+		t.Errorf("%v matches store.ErrInvalid", err)
 	}
 }

@@ -80,3 +80,27 @@ func TestRedisPingAndClearAll(t *testing.T) {
 	cancel()
 	wantError(t, s.Ping(short), context.Canceled, "")
 }
+
+// Of a Redis without a prefix only what layers with one have there is cleared.
+func TestRedisClearAllWithoutPrefix(t *testing.T) {
+	ctx := t.Context()
+	s := open(t, &config.Config{Default: "pages", Stores: map[string]config.Store{
+		"local":  {URL: "memory:"},
+		"shared": {URL: "redis://" + testservers.Redis(t).Addr},
+		"pages":  {Layers: []string{"local", "shared"}, Prefix: t.Name() + "-in:"},
+	}})
+	pages, shared, beside := get(t, s, "pages"), get(t, s, "shared"), t.Name()+"-beside"
+	set(t, pages, "k", "v")
+	wantValue(t, pages, "k", "v")
+	set(t, shared, beside, "v")
+	err := s.ClearAll(ctx)
+	wantError(t, err, store.ErrInvalid, "config: stores.shared: ")
+	if errs := err.(interface{ Unwrap() []error }).Unwrap(); len(errs) != 1 {
+		t.Errorf("%v", err)
+	}
+	wantValue(t, pages, "k", "")
+	wantValue(t, shared, beside, "v")
+	if err := shared.Delete(ctx, beside); err != nil {
+		t.Error(err)
+	}
+}

@@ -89,6 +89,21 @@ var right = map[string]*Config{
 			"my_max_ttl": {URL: "memory:", TTL: time.Minute},
 		},
 	},
+	"split.env": {
+		Default: "my_max",
+		Stores:  map[string]Store{"my_max": {URL: "memory:", TTL: 5 * time.Minute}, "my_max_two": {URL: "memory:"}},
+		Regions: map[string]Region{"user": {TTL: 5 * time.Minute}, "user_list": {TTL: time.Minute}},
+	},
+	"over_new.env": { // over stacks.yaml
+		Default: "pages",
+		Stores: map[string]Store{
+			"my-shared": {URL: "redis://localhost", TTL: 10 * time.Minute},
+			"local":     {URL: "memory:", TTL: 30 * time.Second},
+			"local_big": {URL: "memory:"},
+			"pages":     {Layers: []string{"local", "my-shared"}, Timeout: time.Second},
+		},
+		Regions: map[string]Region{"short": {TTL: time.Minute, Stale: 5 * time.Minute}},
+	},
 	"aliases.yaml": {
 		Default: "local",
 		Stores: map[string]Store{
@@ -138,7 +153,7 @@ func TestDefaultName(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got := c.defaultName(); got != want {
+		if got := c.DefaultName(); got != want {
 			t.Errorf("%s: the default is %q, not %q", name, got, want)
 		}
 	}

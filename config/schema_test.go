@@ -46,6 +46,7 @@ func TestSchema(t *testing.T) {
 		}
 	}
 	root["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+	root["$id"] = "https://raw.githubusercontent.com/cairncache/cairn/main/config/schema.json"
 	root["title"] = "Stores and regions of Cairn"
 	root["required"] = []string{"stores"}
 	root["$defs"] = schema{"store": object(storeType, docs), "region": object(regionType, docs)}

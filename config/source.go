@@ -5,10 +5,11 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
+	"unicode"
 	"unicode/utf8"
 
 	"github.com/cairncache/cairn/store"
@@ -22,7 +23,7 @@ import (
 type source struct {
 	name   string              // of the file, or empty
 	at     map[string]position // by path
-	hidden map[string]hidden   // by path, texts that variables have a part in
+	hidden map[string]hidden   // by path, values that variables have a part in
 }
 
 // hidden is a value that errors do not show, and what they show instead.
@@ -37,15 +38,19 @@ type position struct {
 // A lineCounter finds the positions of offsets in data, each after the one
 // before.
 type lineCounter struct {
-	data  []byte
-	lines int // that end before from
-	from  int // where the line begins that was reached
+	data           []byte
+	at             int // the offset that was reached
+	lines, columns int // before it
 }
 
 func (l *lineCounter) position(offset int) position {
-	l.lines += bytes.Count(l.data[l.from:offset], []byte("\n"))
-	l.from += bytes.LastIndexByte(l.data[l.from:offset], '\n') + 1
-	return position{line: l.lines + 1, column: utf8.RuneCount(l.data[l.from:offset]) + 1}
+	part := l.data[l.at:offset]
+	if n := bytes.Count(part, []byte("\n")); n > 0 {
+		l.lines, l.columns = l.lines+n, 0
+		part = part[bytes.LastIndexByte(part, '\n')+1:]
+	}
+	l.at, l.columns = offset, l.columns+utf8.RuneCount(part)
+	return position{line: l.lines + 1, column: l.columns + 1}
 }
 
 // find returns the position of a path, or else of the nearest thing around it.
@@ -91,48 +96,104 @@ func (c *Config) errorf(path, format string, args ...any) error {
 	return &problem{c.source.name, c.source.find(path), path, fmt.Errorf(format, args...)}
 }
 
+// shown returns what errors show instead of the value at a path, if variables
+// have a part in it. The program may have replaced it since.
+func (s *source) shown(path, value string) (text string, ok bool) {
+	h, ok := s.hidden[path]
+	return h.text, ok && h.value == value
+}
+
+// A failure is not the fault of the Config, but has a place there.
+type failure struct{ *problem }
+
+func (f *failure) Unwrap() error { return f.err }
+
 // urlError is the error of store.Open or store.ParseURL for the URL at a path.
-// Of one that variables have a part in, it shows the text with the variables,
-// and the reason only if it has nothing of theirs.
-func (c *Config) urlError(path string, err error) error {
+// It matches store.ErrInvalid if err does.
+func (c *Config) urlError(path, url string, err error) error {
+	p := &problem{c.source.name, c.source.find(path), path, c.urlReason(path, url, err)}
+	if !errors.Is(err, store.ErrInvalid) {
+		return &failure{p}
+	}
+	return p
+}
+
+// urlReason is err with the URL as errors show it. Where variables have a part
+// in the URL, it shows their names, and nothing that an adapter says: it may
+// repeat anything.
+func (c *Config) urlReason(path, url string, err error) error {
 	shown, reason := "", err
 	if e := (*store.Error)(nil); errors.As(err, &e) {
 		shown, reason = e.Key, e.Err
 	}
-	if h, ok := c.source.hidden[path]; ok {
-		shown = h.text
-		if h.in(reason.Error()) {
-			reason = &veiled{reason}
-		}
-	} else if !strings.Contains(shown, ":") { // it may be a password in the wrong place
-		return c.errorf(path, "%w", reason)
+	if names, ok := c.source.shown(path, url); ok {
+		return fmt.Errorf("%q: %w", names, &veiled{veil(url, reason), reason})
 	}
-	return c.errorf(path, "%q: %w", shown, reason)
+	if !strings.Contains(shown, ":") { // it may be a password in the wrong place
+		return reason
+	}
+	return fmt.Errorf("%q: %w", shown, reason)
 }
 
-// in reports whether a text may have a word of the value, other than those that
-// errors have by themselves.
-func (h hidden) in(text string) bool {
-	notWord := func(r rune) bool { return r < 0x80 && !strings.ContainsRune(nameLetters, r) }
-	words := strings.FieldsFunc(strings.ToLower(text), notWord)
-	unescaped, _ := url.PathUnescape(h.value) // as a text shows it
-	for _, word := range strings.FieldsFunc(strings.ToLower(h.value+" "+unescaped), notWord) {
-		if !slices.Contains(ownWords, word) && slices.Contains(words, word) {
-			return true
-		}
-	}
-	return strings.Contains(text, "…") // which cuts words
+// A veiled error shows a text of its own.
+type veiled struct {
+	text string
+	err  error
 }
 
-var ownWords = strings.Fields("redis memory memcache disk host port localhost password 6379 11211")
+func (v *veiled) Error() string { return v.text }
+func (v *veiled) Unwrap() error { return v.err }
 
-// A veiled error is not shown.
-type veiled struct{ err error }
-
-func (v *veiled) Error() string {
+// veil says why a URL is refused, without anything that a variable may hold.
+func veil(url string, reason error) string {
+	var errno syscall.Errno
+	switch u, err := store.ParseURL(url); {
+	case err != nil:
+		// What is said of the same URL without its letters is said of its form.
+		if e := (*store.Error)(nil); errors.As(parseForm(url), &e) && e.Err.Error() == reason.Error() {
+			return reason.Error()
+		}
+	case errors.As(reason, &errno):
+		return "it cannot be opened: " + errno.Error() + "; what a variable holds is not shown"
+	default:
+		if text := schemeProblem(u, reason.Error()); text != "" {
+			return text
+		}
+		if !errors.Is(reason, store.ErrInvalid) {
+			return "it cannot be opened, for a reason that may show what a variable holds; cairn ping -store with the same URL tells it"
+		}
+	}
 	return "it is refused for something that a variable holds, which is not shown; cairn ping -store with the same URL tells more"
 }
-func (v *veiled) Unwrap() error { return v.err }
+
+// parseForm is the error of a URL in which each letter and digit is another.
+func parseForm(url string) error {
+	_, err := store.ParseURL(strings.Map(func(r rune) rune {
+		switch {
+		case '0' <= r && r <= '9':
+			return '1'
+		case unicode.IsLetter(r) || r > unicode.MaxASCII:
+			return 'a'
+		}
+		return r
+	}, url))
+	return err
+}
+
+// schemeProblem is what package store says of schemes that nobody has
+// registered, or "". One that nobody knows may be anything, and is not shown.
+func schemeProblem(u *store.URL, reason string) string {
+	for _, layer := range append(u.Layers(), u) {
+		scheme := strconv.Quote(layer.Scheme)
+		switch rest, unknown := strings.CutPrefix(reason, "unknown scheme "+scheme+" "); {
+		case unknown:
+			return "unknown scheme " + rest
+		case strings.HasPrefix(reason, "scheme "+scheme+" is not registered; import _ ") || strings.HasPrefix(reason, "layers are not registered; import _ "):
+			return reason
+		}
+	}
+	return ""
+}
 
 // maxProblems is how many are shown at once.
 const maxProblems = 20

@@ -3,7 +3,6 @@ package config
 import (
 	"context"
 	"fmt"
-	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -20,36 +19,33 @@ func (c *Config) isStack(name string) bool {
 }
 
 // stacks checks that no store is a layer of itself, nor twice in a stack.
-func (c *checker) stacks(names []string) {
-	layers := func(name string) []string { return c.Stores[name].Layers }
-	inRing := make(map[string]bool)
-	for _, name := range names {
-		if inRing[name] {
-			continue
-		}
-		if ring := findRing(name, layers); ring != nil {
-			for _, member := range ring {
-				inRing[member] = true
-			}
-			at := inside("stores", name) + fmt.Sprintf(".layers[%d]", slices.Index(layers(name), ring[1]))
-			c.add(at, "the layers go in a circle: %s", strings.Join(ring, " → "))
-			continue
-		}
-		for i, layer := range layers(name) {
+func (c *checker) stacks() {
+	for _, ring := range c.rings {
+		first := ring[0]
+		at := inside("stores", first) + fmt.Sprintf(".layers[%d]", slices.Index(c.Stores[first].Layers, ring[1]))
+		c.add(at, "the layers go in a circle: %s", strings.Join(ring, " → "))
+	}
+	for _, name := range c.storeNames {
+		layers := c.Stores[name].Layers
+		for i, layer := range layers {
 			at := inside("stores", name) + fmt.Sprintf(".layers[%d]", i)
-			if slices.Contains(layers(name)[:i], layer) {
+			if slices.Contains(layers[:i], layer) {
 				c.add(at, "%s is in the stack already", c.quote(at, layer))
-			} else if other := c.farHolder(name, layer); other != "" {
+			} else if other := c.farHolder(name, layer); other != "" && !c.inRing[name] {
 				c.add(at, "%s is in the stack twice: %q has it too", c.quote(at, layer), other)
 			}
 		}
 	}
 }
 
+// maxStacked is how many stacks are looked at that are each the last layer of the
+// one before.
+const maxStacked = 100
+
 // farHolder returns which of the stores at the far end of a stack has a layer,
 // or nothing.
 func (c *Config) farHolder(name, layer string) string {
-	for range c.Stores { // no more, if they go in a circle
+	for range min(len(c.Stores), maxStacked) { // no more, if they go in a circle
 		layers := c.Stores[name].Layers
 		if len(layers) == 0 {
 			break
@@ -62,31 +58,44 @@ func (c *Config) farHolder(name, layer string) string {
 	return ""
 }
 
-// findRing returns the way from a name back to it, both ends included, or nil.
-func findRing(name string, next func(string) []string) []string {
-	seen := make(map[string]bool)
-	var walk func(at string, way []string) []string
-	walk = func(at string, way []string) []string {
-		for _, n := range next(at) {
-			if n == name {
-				return append(way, n)
-			}
-			if seen[n] {
-				continue
-			}
-			seen[n] = true
-			if ring := walk(n, append(way, n)); ring != nil {
-				return ring
+// findRings returns ways from a name back to it, both ends included, and begun
+// with the first of the alphabet: at least one for each name that is in a ring
+// with others, and all names that are in them.
+func findRings(names []string, next func(string) []string) (rings [][]string, inRing map[string]bool) {
+	inRing = make(map[string]bool)
+	place := make(map[string]int) // in the way, from 1; what has been left is -1
+	var way []string
+	var walk func(name string)
+	walk = func(name string) {
+		way = append(way, name)
+		place[name] = len(way)
+		for _, n := range next(name) {
+			switch at := place[n]; {
+			case at > 0:
+				ring := slices.Clone(way[at-1:])
+				for _, member := range ring {
+					inRing[member] = true
+				}
+				first := slices.Index(ring, slices.Min(ring))
+				ring = slices.Concat(ring[first:], ring[:first], ring[first:first+1])
+				rings = append(rings, ring)
+			case at == 0:
+				walk(n)
 			}
 		}
-		return nil
+		way = way[:len(way)-1]
+		place[name] = -1
 	}
-	return walk(name, []string{name})
+	for _, name := range names {
+		if place[name] == 0 {
+			walk(name)
+		}
+	}
+	return rings, inRing
 }
 
 func (c *checker) regions() {
-	names := slices.Sorted(maps.Keys(c.Regions))
-	inRing := make(map[string]bool)
+	names := c.regionNames
 	parent := func(name string) []string {
 		if p := c.Regions[name].Parent; p != "" {
 			return []string{p}
@@ -94,6 +103,10 @@ func (c *checker) regions() {
 		return nil
 	}
 	before := len(c.errs)
+	rings, _ := findRings(names, parent)
+	for _, ring := range rings {
+		c.add(inside("regions", ring[0])+".parent", "the parents go in a circle: %s", strings.Join(ring, " → "))
+	}
 	for _, name := range names {
 		r := c.Regions[name]
 		if problem := nameProblem(name); problem != "" {
@@ -102,15 +115,10 @@ func (c *checker) regions() {
 		}
 		path := inside("regions", name)
 		if _, ok := c.Regions[r.Parent]; !ok && r.Parent != "" {
-			c.unknown(inside(path, "parent"), "region", r.Parent, names)
-		} else if ring := findRing(name, parent); ring != nil && !inRing[name] {
-			for _, member := range ring {
-				inRing[member] = true
-			}
-			c.add(inside(path, "parent"), "the parents go in a circle: %s", strings.Join(ring, " → "))
+			c.unknown(inside(path, "parent"), "region", r.Parent, others(names, name, r.Parent))
 		}
 		if _, ok := c.Stores[r.Store]; !ok && r.Store != "" {
-			c.unknown(inside(path, "store"), "store", r.Store, slices.Sorted(maps.Keys(c.Stores)))
+			c.unknown(inside(path, "store"), "store", r.Store, c.storeNames)
 		}
 		c.region(path, r)
 	}
@@ -137,8 +145,11 @@ func (c *checker) region(path string, r Region) {
 		at := inside(path, field.Tag.Get("json"))
 		_, text, _ := strings.Cut(err.Error(), "Policy."+name+": ")
 		if h, ok := c.source.hidden[at]; ok {
-			_, rest, _ := strings.Cut(text, " is ")
-			text = h.text + " is " + rest
+			was := reflect.New(whole.Field(i).Type()).Elem()
+			if set(at, h.value, was) == nil && was.Equal(whole.Field(i)) {
+				_, rest, _ := strings.Cut(text, " is ")
+				text = h.text + " is " + rest
+			}
 		}
 		c.add(at, "%s", inFile.Replace(text))
 	}

@@ -6,7 +6,6 @@ import (
 	"iter"
 	"maps"
 	"slices"
-	"strings"
 	"sync"
 
 	"github.com/cairncache/cairn/internal/suggest"
@@ -22,10 +21,11 @@ import (
 type Stores struct {
 	config *Config // a copy, which does not change
 
-	mu     sync.Mutex
-	opened map[string]*opened
-	order  []*opened // layers after what they are made of
-	closed bool
+	mu         sync.Mutex
+	opened     map[string]*opened
+	order      []*opened // of the Config, layers after what they are made of
+	registered []*opened
+	closed     bool
 }
 
 // errClosed is the error after Close.
@@ -80,8 +80,10 @@ func (c *Config) clone() *Config {
 // a failure the next who asks tries again.
 //
 // A store that is a near layer of others is seen through a view here, with keys
-// of its own: what is written to it is not in those layers. They share its
-// room. Unwrap (store.Wrapper) leads to what was opened, for its statistics.
+// of its own: what is written to it is not in those layers. They share its room,
+// and what is written here may go at any time: where room is needed, with each
+// Clear of those layers, and when they are opened. Unwrap (store.Wrapper) leads
+// to what was opened, for its statistics.
 //
 // A name that there is not matches store.ErrInvalid.
 func (s *Stores) Store(name string) (store.Store, error) {
@@ -102,7 +104,7 @@ func (s *Stores) find(name string) (*opened, error) {
 // that is no layer of another, as Store does. What is registered is never the
 // default.
 func (s *Stores) Default() (store.Store, error) {
-	return s.Store(s.config.defaultName())
+	return s.Store(s.config.DefaultName())
 }
 
 // Names returns the names of all stores, open or not, in alphabetical order.
@@ -125,7 +127,7 @@ func (s *Stores) names() []string {
 func (s *Stores) All() iter.Seq2[string, store.Store] {
 	return func(yield func(string, store.Store) bool) {
 		s.mu.Lock()
-		opened := slices.Clone(s.order)
+		opened := slices.Concat(s.order, s.registered)
 		s.mu.Unlock()
 		slices.SortFunc(opened, byName)
 		for _, o := range opened {
@@ -162,7 +164,9 @@ func (s *Stores) Register(name string, st store.Store) error {
 	if problem != "" {
 		return new(Config).errorf("", "register %q: %s", name, problem)
 	}
-	s.add(&opened{name: name, store: st, view: st})
+	o := &opened{name: name, store: st, view: st}
+	s.opened[name] = o
+	s.registered = append(s.registered, o)
 	return nil
 }
 
@@ -171,7 +175,7 @@ func (s *Stores) unknown(name string) error {
 	names := s.names()
 	there := "there are none"
 	if len(names) > 0 {
-		there = "there are: " + strings.Join(names, ", ")
+		there = "there are: " + list(names)
 	}
 	return new(Config).errorf("", "no store named %q (%s%s)", name, suggest.DidYouMean(name, names), there)
 }

@@ -179,6 +179,75 @@ func TestClearAll(t *testing.T) {
 	})
 }
 
+// What was cleared does not come back from a near layer that was filled
+// meanwhile, also if the last layer cannot list its keys.
+func TestClearAllWhileReading(t *testing.T) {
+	for _, test := range []struct{ scheme, prefix, deep string }{
+		{"fake", "", ""}, {"fake", "p:", ""}, {"clear-only", "", ""}, {"clear-only", "p:", ""}, {"clear-only", "", "d:"}, {"fake", "p:", "d:"},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBackend(t)
+			s := open(t, &config.Config{Default: "pages", Stores: map[string]config.Store{
+				"a-far": {URL: test.scheme + b.url("far")[len("fake"):]}, "near": {URL: "memory:"}, "y-near": {URL: "memory:"},
+				"pages": {Layers: []string{"near", "deep"}, Coherence: "bounded:1h", Prefix: test.prefix},
+				"deep":  {Layers: []string{"y-near", "a-far"}, Coherence: "bounded:1h", Prefix: test.deep},
+			}})
+			pages := get(t, s, "pages")
+			set(t, pages, "k", "old")
+			wantValue(t, pages, "k", "old")
+			b.hook = func(event string) {
+				if _, err := pages.Get(t.Context(), "k"); err != nil && !errors.Is(err, store.ErrNotFound) {
+					t.Error(err)
+				}
+			}
+			err := s.ClearAll(t.Context())
+			b.hook = nil
+			if test.scheme == "clear-only" && test.deep != "" { // it says so, but has cleared all that they are made of
+				wantError(t, err, errors.ErrUnsupported, "config: stores.pages: ")
+			} else if err != nil {
+				t.Errorf("%+v: %v", test, err)
+			}
+			for _, name := range []string{"pages", "deep", "near"} {
+				wantValue(t, get(t, s, name), "k", "")
+			}
+		})
+	}
+}
+
+// What is registered comes first, also if a store of the Config is opened later.
+func TestRegisteredFirst(t *testing.T) {
+	b := newBackend(t)
+	c := stacks(b)
+	c.Lazy = true
+	s, err := c.Open(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := memory.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Register("own", &fake{m, "own", b}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Ping(t.Context()); err != nil { // which opens them
+		t.Error(err)
+	}
+	b.take("")
+	if err := s.ClearAll(t.Context()); err != nil {
+		t.Error(err)
+	}
+	if got := b.take("clear"); got[0] != "clear own" {
+		t.Errorf("cleared were %q", got)
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	if got := b.take("close"); got[0] != "close own" {
+		t.Errorf("closed were %q", got)
+	}
+}
+
 func TestPing(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBackend(t)

@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
 	"github.com/cairncache/cairn/internal/suggest"
+	"go.yaml.in/yaml/v3"
 )
 
 // fieldNames returns the json tags of the exported fields of a struct, which
@@ -34,10 +36,13 @@ func structName(t reflect.Type) string {
 }
 
 // unknownField says which fields there are.
-func unknownField(name string, t reflect.Type) string {
+func unknownField(name string, t reflect.Type, value *yaml.Node) string {
 	names := fieldNames(t)
 	has := structName(t) + " has: " + strings.Join(names, ", ")
+	deeper := value.Kind == yaml.MappingNode || slices.Contains(fieldNames(storeType), name) || slices.Contains(fieldNames(regionType), name)
 	switch {
+	case t == reflect.TypeFor[Config]() && deeper && plainName.MatchString(name) && suggest.Nearest(name, names) == "":
+		return fmt.Sprintf("unknown field %q (is it indented too little? %s)", name, has)
 	case plainName.MatchString(name):
 		return fmt.Sprintf("unknown field %q (%s%s)", name, suggest.DidYouMean(name, names), has)
 	case strings.Contains(name, ":"):
@@ -79,6 +84,15 @@ var (
 	plainName = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,40}$`)
 	goodName  = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
 )
+
+// list returns names for errors, not more than a few.
+func list(names []string) string {
+	const shown = 10
+	if more := len(names) - shown; more > 1 {
+		return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), more)
+	}
+	return strings.Join(names, ", ")
+}
 
 // quoteName returns a name for errors, unless it may be something else.
 func quoteName(name string) string {

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/cairncache/cairn/internal/suggest"
 	"github.com/cairncache/cairn/memo"
 	"github.com/cairncache/cairn/store"
 	"go.yaml.in/yaml/v3"
@@ -113,10 +114,26 @@ func (d *decoder) fields(path string, n *yaml.Node, v reflect.Value) {
 		case i >= 0:
 			d.entry(inside(path, name), p, v.Field(i))
 		case path == "" && name == "$schema": // for editors
+		case cutByComma(n, p.key):
+			d.fail(path, p.key, `a , begins something new here; write quotes around a value with a , in it, as in { url: "redis+cluster://h1:6379,h2:6379" }`)
 		default:
-			d.fail(path, p.key, "%s", unknownField(name, v.Type()))
+			d.fail(path, p.key, "%s", unknownField(name, v.Type(), p.value))
 		}
 	}
+}
+
+// cutByComma reports whether a key in { } was meant as a part of the URL before it.
+func cutByComma(n, key *yaml.Node) bool {
+	i := slices.Index(n.Content, key)
+	if n.Style&yaml.FlowStyle == 0 || i < 2 {
+		return false
+	}
+	before, value := n.Content[i-1], n.Content[i+1]
+	if before.Kind != yaml.ScalarNode || before.Style != 0 {
+		return false
+	}
+	empty := value.Tag == "!!null" && value.Value == ""
+	return empty && strings.Contains(before.Value, ":") || strings.Contains(before.Value, "://") && suggest.Nearest(key.Value, fieldNames(storeType)) == ""
 }
 
 // entry decodes the value of a pair. That of a mapping is said to be where its
@@ -132,13 +149,22 @@ func (d *decoder) entry(path string, p pair, v reflect.Value) {
 func (d *decoder) entries(path string, n *yaml.Node, v reflect.Value) {
 	v.Set(reflect.MakeMap(v.Type()))
 	for _, p := range d.pairs(path, n) {
-		if problem := nameProblem(p.key.Value); problem != "" {
+		name, t := p.key.Value, v.Type().Elem()
+		problem, lower := nameProblem(name), strings.ToLower(name)
+		switch {
+		case slices.Contains(fieldNames(t), name) && p.value.Kind == yaml.ScalarNode:
+			d.fail(path, p.key, "%s is a field of %s; is it indented too little?", name, structName(t))
+			continue
+		case problem != "" && goodName.MatchString(lower): // what is in it may be wrong too
+			d.fail(inside(path, lower), p.key, "%s", problem)
+			name = lower
+		case problem != "":
 			d.fail(path, p.key, "%s", problem)
 			continue
 		}
-		element := reflect.New(v.Type().Elem()).Elem()
-		d.entry(inside(path, p.key.Value), p, element)
-		v.SetMapIndex(reflect.ValueOf(p.key.Value), element)
+		element := reflect.New(t).Elem()
+		d.entry(inside(path, name), p, element)
+		v.SetMapIndex(reflect.ValueOf(name), element)
 	}
 }
 
@@ -167,7 +193,7 @@ func (d *decoder) pairs(path string, n *yaml.Node) []pair {
 			d.fail(path, n.Content[i], "%s stands where a name should, before a colon", kindOf(key))
 		case key.ShortTag() == "!!merge":
 			merged = append(merged, d.merged(path, value)...)
-		case before != nil && before != key:
+		case before != nil:
 			d.fail(path, n.Content[i], "%s is given twice, first in line %d", quoteName(key.Value), before.Line)
 		default:
 			first[key.Value] = key
@@ -206,7 +232,6 @@ func (d *decoder) merged(path string, n *yaml.Node) []pair {
 // scalar decodes the node n, or the alias at which stands for it.
 func (d *decoder) scalar(path string, at, n *yaml.Node, v reflect.Value) {
 	text, shown, err := expand(n.Value, d.lookup)
-	shown = store.RedactURL(shown)
 	switch tag := n.ShortTag(); {
 	case err != nil:
 		d.fail(path, at, "%w", err)

@@ -13,7 +13,7 @@ var (
 	scheme = regexp.MustCompile(`(?i)^\s*[a-z][a-z0-9+.-]*:(?://)?`)
 
 	// A parameter is secret by its name, or because it holds a URL with a user.
-	secretName  = regexp.MustCompile(`(?i)([?&][^=&]*(?:pass|pa?s+w|pwd|secret|token|auth|credential|api_?key)[^=&]*=)[^&]*`)
+	secretName  = regexp.MustCompile(`(?i)([?&][^=&]*(?:user|pass|pa?s+w|pwd|secret|token|auth|credential|api_?key)[^=&]*=)[^&]*`)
 	secretValue = regexp.MustCompile(`(?i)([?&][^=&]*=)[^&]*%(?:25)*40[^&]*`)
 
 	// What follows the last colon of an authority is a port, or a password
@@ -66,23 +66,52 @@ func redactOne(text string) string {
 		// A password with a ? in it, or a URL in a parameter: no telling which.
 		return start + hidden
 	case strings.Contains(beforeQuery, "@"):
-		rest = hidden + rest[strings.LastIndexByte(rest, '@'):]
+		at := strings.LastIndexByte(beforeQuery, '@') + 1
+		rest = hidden + "@" + redactHosts(rest[at:])
 	case strings.HasSuffix(start, "//"):
-		authority, _, _ := strings.Cut(beforeQuery, "/")
-		rest = redactPorts(authority) + rest[len(authority):]
+		rest = redactHosts(rest)
+	case start == "":
+		rest = redactHosts(rest)
+	case strings.Contains(beforeQuery, ":"):
+		rest = hidden + rest[len(beforeQuery):] // user:password@host whose scheme is missing, and more
 	}
 	rest = secretName.ReplaceAllString(rest, "${1}"+hidden)
 	return start + secretValue.ReplaceAllString(rest, "${1}"+hidden)
 }
 
-// redactPorts hides what stands where a port should and is none.
-func redactPorts(authority string) string {
+// redactHosts hides what stands in place of hosts and ports and is none: it may
+// be a password whose @host is missing, and then so may what comes after it.
+func redactHosts(rest string) string {
+	end := strings.IndexAny(rest, "/?")
+	if end < 0 {
+		end = len(rest)
+	}
+	authority, after := rest[:end], rest[end:]
 	hosts := strings.Split(authority, ",")
 	for i, host := range hosts {
-		colon := strings.LastIndexByte(host, ':')
-		if colon >= 0 && !strings.HasSuffix(host, "]") && !digits.MatchString(host[colon+1:]) {
-			hosts[i] = host[:colon+1] + hidden
+		hosts[i] = redactHost(host)
+	}
+	redacted := strings.Join(hosts, ",")
+	path, _, _ := strings.Cut(after, "?")
+	if redacted != authority && strings.Contains(path, ":") {
+		after = "/" + hidden + after[len(path):]
+	}
+	return redacted + after
+}
+
+func redactHost(host string) string {
+	name, port, found := strings.Cut(host, ":")
+	if end := strings.IndexByte(host, ']') + 1; end > 0 && host[0] == '[' {
+		name, found = host[:end], host[end:] != ""
+		if port = strings.TrimPrefix(host[end:], ":"); port == host[end:] && found {
+			port = "no port"
 		}
 	}
-	return strings.Join(hosts, ",")
+	switch {
+	case strings.Contains(port, ":"):
+		return hidden
+	case found && !digits.MatchString(port):
+		return name + ":" + hidden
+	}
+	return host
 }

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
 
 	"github.com/cairncache/cairn/internal/suggest"
 )
@@ -41,8 +42,10 @@ type URL struct {
 	errs     []error
 }
 
-// ParseURL parses a store URL. What is wrong with it is ErrInvalid.
+// ParseURL parses a store URL. What is wrong with it is ErrInvalid. Spaces and
+// line ends around it are no part of it.
 func ParseURL(text string) (*URL, error) {
+	text = strings.TrimSpace(text)
 	bars := separators(text)
 	if len(bars) == 0 {
 		return parseOne(text)
@@ -76,6 +79,9 @@ const layered = "layered"
 // parseOne parses a URL without layers.
 func parseOne(text string) (*URL, error) {
 	u := &URL{redacted: RedactURL(text), params: make(map[string]string)}
+	if strings.ContainsFunc(text, unicode.IsControl) {
+		return nil, u.Errorf("a line end, a tab or another control character stands in it; write it as %%0A, %%09 or the like if it belongs there")
+	}
 	if strings.Contains(text, "|") {
 		return nil, u.Errorf("behind a | comes the URL of a layer; write %%7C for a | that belongs to a name, a password or a parameter, and %%40 for an @ there")
 	}
@@ -93,13 +99,19 @@ func parseOne(text string) (*URL, error) {
 		if found {
 			path = "/" + path
 		}
-		if authority != "" && (strings.Contains(path, "@") || strings.Contains(query, "@")) {
+		if authority != "" && strings.Contains(path+query, "@") {
 			return nil, u.Errorf("an @ stands after the host; write %%40 there, and %%2F %%3F %%23 for / ? # in a name or password")
+		}
+		if strings.Contains(authority, " ") {
+			return nil, u.Errorf("a space stands in the host, or in the name or password before it; write %%20 if it belongs there")
 		}
 		if err := u.setAuthority(authority); err != nil {
 			return nil, err
 		}
 		rest = path
+	}
+	if strings.Contains(query, "@") {
+		return nil, u.Errorf("an @ stands in a parameter; write %%40 there")
 	}
 	path, err := url.PathUnescape(rest)
 	if err != nil {
@@ -238,9 +250,17 @@ func (u *URL) Has(name string) bool {
 	return ok
 }
 
-// Text returns a parameter as it stands, or "".
+// Text returns a parameter as it stands, or "". It may be secret, so that no
+// error should show it.
 func (u *URL) Text(name string) string {
 	value, _ := u.lookup(name)
+	return value
+}
+
+// Word returns a parameter that is no secret, and may be shown in errors, or "".
+// One with an @ is a mistake, as it may be a URL with a password.
+func (u *URL) Word(name string) string {
+	value, _ := u.plain(name)
 	return value
 }
 

@@ -154,14 +154,17 @@ func TestOpenErrors(t *testing.T) {
 		{"redis://h:99999", `open "redis://h:99999": port 99999 is not between 1 and 65535`},
 		{"redis://h:0", `open "redis://h:0": port 0 is not between 1 and 65535`},
 		{"redis://h1:1,,h2:2", `open "redis://h1:1,,h2:2": a host is empty; write localhost, for example`},
-		{"redis://[::1", `open "redis://[::1": an address in [ ] is not IPv6`},
-		{"redis://[::1]6379", `open "redis://[::xxxxx": after an address in [ ] comes :port`},
-		{"redis://::1", `open "redis://::1": a host has more than one colon; write an IPv6 address as [::1]:6379, and a password before the host as :password@host`},
+		{"redis://[::1", `open "redis://xxxxx": an address in [ ] is not IPv6`},
+		{"redis://[::1]6379", `open "redis://[::1]:xxxxx": after an address in [ ] comes :port`},
+		{"redis://::1", `open "redis://xxxxx": a host has more than one colon; write an IPv6 address as [::1]:6379, and a password before the host as :password@host`},
 		{"redis://h:secret", `open "redis://h:xxxxx": a port is not a number; write host:6379, and a password before the host as :password@host`},
 		{"redis://u:se%zzcret@h", `open "redis://xxxxx@h": the name or password has a bad %-escape; write %25 for a % that stands for itself`},
 		{"redis://u:se/cret@h", `open "redis://xxxxx@h": an @ stands after the host; write %40 there, and %2F %3F %23 for / ? # in a name or password`},
-		{"memory:?ttl=redis://u:secret@h", `open "memory:xxxxx": ttl: an @ has no meaning in it`},
-		{"memory:?u:secret@h=5", `open "memory:xxxxx": a parameter is not written name=value`},
+		{"memory:?ttl=redis://u:secret@h", `open "memory:xxxxx": an @ stands in a parameter; write %40 there`},
+		{"memory:?u:secret@h=5", `open "memory:xxxxx": an @ stands in a parameter; write %40 there`},
+		{"memory:?ttl=redis%3A//u:secret%40h", `open "memory:?ttl=xxxxx": ttl: an @ has no meaning in it`},
+		{"redis://localhost\n:6379", `open "redis://localhost\n:6379": a line end, a tab or another control character stands in it; write it as %0A, %09 or the like if it belongs there`},
+		{"redis://u:secret @h", `open "redis://xxxxx@h": a space stands in the host, or in the name or password before it; write %20 if it belongs there`},
 		{"memory: | redis://u:secret@h/0?prefix=a", `open "memory: | redis://xxxxx@h/0?prefix=a": layers are not registered; import _ "github.com/cairncache/cairn/adapters/layered"`},
 	} {
 		s, err := mux.Open(t.Context(), test.url)
@@ -176,7 +179,7 @@ func TestOpenErrors(t *testing.T) {
 	if opened != 0 {
 		t.Error("a store was opened all the same")
 	}
-	if s, err := mux.Open(t.Context(), "memory:?ttl=5m"); s == nil || err != nil {
+	if s, err := mux.Open(t.Context(), " memory:?ttl=5m\r\n"); s == nil || err != nil {
 		t.Error(err)
 	}
 	var none context.Context
@@ -270,7 +273,11 @@ func TestRedactURL(t *testing.T) {
 		}
 	}
 	// A password whose @host is missing stands where a port should.
-	for _, text := range []string{"redis://:hunter2", "redis://u:hunter2/0", "redis://u:hunter2?db=1", "redis://h1:1,h2:hunter2"} {
+	for _, text := range []string{
+		"redis://app:hunter2:localhost:6379/0", "redis://:hunter2localhost:6379/0", "redis+cluster://app:hunter2:h1:1,h2:2", "app:hunter2:localhost:6379",
+		"redis://app:hunter2%40localhost:6379", "redis://app@hunter2:localhost:6379/0", "redis://app:hun/hunter2:localhost:6379/0", "redis://h?user=app:hunter2",
+		"redis:user:pa?hunter2=x@h", "redis://:hunter2", "redis://u:hunter2/0", "redis://u:hunter2?db=1", "redis://h1:1,h2:hunter2",
+	} {
 		if _, err := store.Open(t.Context(), text); err == nil || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("Open(%q): %v", text, err)
 		}

@@ -67,7 +67,7 @@ func options(u *store.URL) (*Options, error) {
 	u.NoAddress()
 	o := &Options{Timeout: u.Duration("timeout"), MaxTTL: u.Duration("max_ttl")}
 	delta, max := u.Duration("watch"), u.Duration("bounded")
-	degraded := cmp.Or(u.Text("degraded"), Degraded{}.String())
+	degraded := cmp.Or(u.Word("degraded"), Degraded{}.String())
 	if err := u.Err(); err != nil {
 		return nil, err
 	}

@@ -80,7 +80,7 @@ func options(u *store.URL) (*Options, error) {
 
 // policy takes the names of the constants in any case.
 func policy(u *store.URL) (Policy, error) {
-	name := u.Text("policy")
+	name := u.Word("policy")
 	if !u.Has("policy") {
 		return TinyLFU, nil
 	}

@@ -30,7 +30,7 @@ func open(_ context.Context, u *store.URL) (store.Store, error) {
 		Prefix: u.Text("prefix"), TTL: u.Duration("ttl"), Timeout: u.Duration("timeout"),
 		WatchDelta: u.Duration("watch_delta"),
 	}
-	switch way := u.Text("watching"); way {
+	switch way := u.Word("watching"); way {
 	case "", WatchTracking.String():
 	case WatchPublish.String():
 		opts.Watching = WatchPublish

@@ -49,7 +49,10 @@ func run(ctx context.Context, args []string, stdout, stderr io.Writer) (err erro
 	flags.SetOutput(stderr)
 	file := flags.String("config", "", "`file` with stores and regions")
 	url := flags.String("store", "", "`URL` of the store")
-	if err := flags.Parse(args); err != nil {
+	switch err := flags.Parse(args); {
+	case errors.Is(err, flag.ErrHelp):
+		return nil
+	case err != nil:
 		return err
 	}
 	c, err := configuration(*file, *url)
@@ -87,8 +90,11 @@ func configuration(file, url string) (c *config.Config, err error) {
 	if err != nil {
 		return nil, err
 	}
+	if c.Regions == nil {
+		c.Regions = make(map[string]config.Region)
+	}
 	if _, ok := c.Regions["words"]; !ok {
-		c.Regions = map[string]config.Region{"words": {TTL: time.Hour}}
+		c.Regions["words"] = config.Region{TTL: time.Hour}
 	}
 	return c, nil
 }

@@ -188,3 +188,36 @@ func TestErrors(t *testing.T) {
 		}
 	}
 }
+
+// The regions of the file stay, and -h is no error.
+func TestConfiguration(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "c.yaml")
+	if err := os.WriteFile(path, []byte("stores: { main: { url: \"memory:\" } }\nregions: { other: { ttl: 5m } }\n"), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	c, err := configuration(path, "")
+	if err != nil || len(c.Regions) != 2 || c.Regions["words"].TTL == 0 || c.Regions["other"].TTL == 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	if c, err := configuration("", "memory:"); err != nil || c.Regions["words"].TTL == 0 {
+		t.Errorf("%+v, %v", c, err)
+	}
+	var out strings.Builder
+	if err := run(t.Context(), []string{"-h"}, &out, &out); err != nil || !strings.Contains(out.String(), "-store URL") {
+		t.Errorf("%v, %s", err, &out)
+	}
+}
+
+// Each file names the schema, for editors.
+func TestFilesNameTheSchema(t *testing.T) {
+	files, _ := filepath.Glob("*.yaml")
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil || !strings.HasPrefix(string(text), "# yaml-language-server: $schema=https://raw.githubusercontent.com/cairncache/cairn/main/config/schema.json\n") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	if len(files) != 6 {
+		t.Errorf("there are %d files", len(files))
+	}
+}
