@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"flag"
+	"fmt"
 	"strings"
 	"sync"
 	"testing"
@@ -167,6 +168,10 @@ func TestCheckHeedsContext(t *testing.T) {
 	if report.Count(Failed) > 0 {
 		t.Errorf("what was cut short counts as failed:\n%s", report.Text())
 	}
+	want := fmt.Sprintf(", %d of %d cases not tried", len(allCases)-len(report.Cases), len(allCases))
+	if head, _, _ := strings.Cut(report.Text(), "\n"); len(report.Cases) == len(allCases) || !strings.HasSuffix(head, want) {
+		t.Errorf("the headline is %q, and should end with %q", head, want)
+	}
 	if took := time.Since(start); took > 5*time.Second {
 		t.Errorf("Check returned after %v", took)
 	}
@@ -244,6 +249,16 @@ failed:    A/Two
 	var back Report
 	if err := json.Unmarshal(b, &back); err != nil || back.Text() != text || back.Cases[0].Elapsed != time.Second {
 		t.Errorf("JSON does not read back (%v):\n%s", err, b)
+	}
+	r.NotTried = 2
+	r.Cases[4].Reason = tooSlow + " for it"
+	for _, got := range []string{r.Text(), r.Markdown()} {
+		if !strings.Contains(got, "3 skipped (1 as the machine or the network was too slow), 2 of 7 cases not tried") {
+			t.Errorf("the report is\n%s", got)
+		}
+	}
+	if b, err := r.JSON(); err != nil || !strings.Contains(string(b), `"not_tried": 2,`) {
+		t.Errorf("JSON is\n%s (%v)", b, err)
 	}
 	r.TellsTTL, r.Abilities = false, nil
 	if got := r.Text(); !strings.Contains(got, "abilities: none\n") || !strings.Contains(got, "the time left is not known") {

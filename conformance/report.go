@@ -16,6 +16,7 @@ type Report struct {
 	Missing   []string      `json:"missing"`   // those that it does not
 	TTLStep   time.Duration `json:"ttl_step_ns"`
 	TellsTTL  bool          `json:"tells_ttl"` // TTL answers more than UnknownTTL
+	NotTried  int           `json:"not_tried"` // cases of the suite that are not in Cases, as ctx has ended or go test was told so
 	Cases     []Case        `json:"cases"`
 }
 
@@ -98,8 +99,24 @@ func (r Report) Markdown() string {
 func (r Report) JSON() ([]byte, error) { return json.MarshalIndent(r, "", "  ") }
 
 func (r Report) counts() string {
-	return fmt.Sprintf("%d cases passed, %d failed, %d skipped", r.Count(Passed), r.Count(Failed), r.Count(Skipped))
+	counts := fmt.Sprintf("%d cases passed, %d failed, %d skipped", r.Count(Passed), r.Count(Failed), r.Count(Skipped))
+	slow := 0
+	for _, c := range r.Cases {
+		if c.Status == Skipped && strings.HasPrefix(c.Reason, tooSlow) {
+			slow++
+		}
+	}
+	if slow > 0 {
+		counts += fmt.Sprintf(" (%d as %s)", slow, tooSlow)
+	}
+	if r.NotTried > 0 {
+		counts += fmt.Sprintf(", %d of %d cases not tried", r.NotTried, r.NotTried+len(r.Cases))
+	}
+	return counts
 }
+
+// tooSlow begins the reason of a case that another run may prove.
+const tooSlow = "the machine or the network was too slow"
 
 func (r Report) expiry() string {
 	if !r.TellsTTL {
@@ -194,6 +211,7 @@ func (r *collector) finish() {
 			r.Cases = append(r.Cases, *known)
 		}
 	}
+	r.NotTried = len(allCases) - len(r.Cases)
 	slices.Sort(r.Missing)
 	slices.Sort(r.Abilities)
 }

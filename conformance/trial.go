@@ -131,6 +131,10 @@ func (s *suite) try(ctx context.Context, c testCase, w way, env environment) ver
 	select {
 	case <-done:
 	case <-ctx.Done():
+		select { // what heeds its context ends now, and deletes what it has stored
+		case <-done:
+		case <-time.After(tidyLimit + time.Second):
+		}
 	case <-limit.C:
 		t.record(failure{Call: t.calling(), Got: fmt.Sprintf("no end after %v", s.timeLimit()), Want: "an end"})
 		cancel()
@@ -182,6 +186,9 @@ func (t *trial) use(keys ...string) {
 	}
 }
 
+// tidyLimit is how long tidy may take.
+const tidyLimit = 5 * time.Second
+
 // tidy deletes the keys that were used, also where ctx has ended: it is not
 // what the case is about, so an error is not reported.
 func (t *trial) tidy() {
@@ -189,7 +196,7 @@ func (t *trial) tidy() {
 	t.mu.Lock()
 	opened, keys := slices.Clone(t.opened), slices.Collect(maps.Keys(t.used))
 	t.mu.Unlock()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), 5*time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.ctx), tidyLimit)
 	defer cancel()
 	for _, s := range opened {
 		_ = store.DeleteMany(ctx, s, keys)

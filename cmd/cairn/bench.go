@@ -15,6 +15,7 @@ import (
 var benchCommand = command{
 	name:    "bench",
 	summary: "measure a store's speed and hit ratio",
+	makes:   true,
 	details: `
 All keys are stored at the beginning. Each of -concurrency callers then reads
 or writes one key after another, chosen by a Zipf distribution as in most
@@ -23,9 +24,9 @@ a write of that key. What fails is counted, is no part of the latencies, and
 makes the caller pause for 10ms; the exit code is then 1.
 
 The keys are behind a random prefix and are deleted at the end, also after
-Ctrl-C, which prints what was measured so far and counts as success. What a
-killed run leaves expires with -ttl. A store that is full may forget other
-entries for those of the benchmark.
+Ctrl-C, which prints what was measured so far and counts as success if all keys
+were stored. What a killed run leaves expires with -ttl. A store that is full
+may forget other entries for those of the benchmark.
 
 With -vs two stores are measured in turn, in rounds of about 250ms, for
 -duration each. The ratios are those of neighbouring rounds: their median, and
@@ -71,14 +72,16 @@ func (b *benchOptions) run(ctx context.Context, c *call) error {
 	}
 	line := newProgress(c.stderr)
 	ratios, err := measure(ctx, targets, line)
+	interrupted := ctx.Err() != nil
 	line.clear()
+	var left error
+	for _, t := range targets { // before the report, which may fail or block
+		left = errors.Join(left, t.clean(context.WithoutCancel(ctx)))
+	}
 	if err == nil {
-		err = b.print(c.stdout, newBenchResult(&b.load, targets, ratios, ctx.Err() != nil))
+		err = b.print(c.stdout, newBenchResult(&b.load, targets, ratios, interrupted))
 	}
-	for _, t := range targets {
-		err = errors.Join(err, t.clean(context.WithoutCancel(ctx)))
-	}
-	return err
+	return errors.Join(err, left)
 }
 
 // check reports a flag that makes no sense.
@@ -94,6 +97,8 @@ func (l *load) check() error {
 		return usagef("-size is more than 512MiB")
 	case l.Keys < 1 || l.Keys > maxKeys:
 		return usagef("-keys %d is not between 1 and %d", l.Keys, maxKeys)
+	case l.Size > 0 && int64(l.Keys) > maxData/l.Size:
+		return usagef("-keys %d of -size %dB are more than 1GiB together; give fewer or smaller ones", l.Keys, l.Size)
 	case !(l.Read >= 0 && l.Read <= 1):
 		return usagef("-read %v is not between 0 and 1", l.Read)
 	case l.Zipf != 0 && !(l.Zipf > 1 && l.Zipf <= math.MaxInt32):
@@ -106,6 +111,7 @@ const (
 	maxConcurrency = 10_000
 	maxKeys        = 100_000_000
 	maxSize        = 512 << 20
+	maxData        = 1 << 30
 )
 
 // print prints the result. The error is that calls have failed.

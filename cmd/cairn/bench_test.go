@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	goredis "github.com/redis/go-redis/v9"
+
 	"github.com/cairncache/cairn/internal/testservers"
 	"github.com/cairncache/cairn/store"
 )
@@ -124,6 +126,7 @@ func TestBenchUsage(t *testing.T) {
 		"-concurrency 0":                      {exitUsage, "-concurrency 0 is not"},
 		"-size 1GiB":                          {exitUsage, "-size is more"},
 		"-size big":                           {exitUsage, "big"},
+		"-keys 1000000 -size 2KiB":            {exitUsage, "more than 1GiB together"},
 		"-keys 0":                             {exitUsage, "-keys 0 is not"},
 		"-read 1.1":                           {exitUsage, "-read 1.1 is not"},
 		"-read NaN":                           {exitUsage, "-read NaN is not"},
@@ -136,7 +139,7 @@ func TestBenchUsage(t *testing.T) {
 		"-store redis://user:secret@localhost:1/0": {exitError, "refused"},
 	} {
 		r := cairn(t, "memory:", "", append([]string{"bench", "-duration=50ms", "-keys=10"}, strings.Fields(args)...)...)
-		if r.code != want.code || !strings.Contains(r.stderr, want.stderr) || strings.Contains(r.stdout+r.stderr, "secret") {
+		if r.code != want.code || !strings.Contains(r.stderr, want.stderr) || strings.Contains(r.stdout+r.stderr, "secret") || strings.Contains(r.stderr, "are left") {
 			t.Errorf("bench %s: exit code %d, want %d\n%s%s, want %s", args, r.code, want.code, r.stdout, r.stderr, want.stderr)
 		}
 	}
@@ -178,6 +181,42 @@ func TestBenchInterrupt(t *testing.T) {
 	}
 	if text := string(out); !strings.Contains(text, "\nerrors ") || !strings.HasSuffix(text, "\nInterrupted: that is what was measured\n") {
 		t.Errorf("the output is\n%s", out)
+	}
+	if keys := listed(t, url); len(keys) > 0 {
+		t.Errorf("left: %q", keys)
+	}
+}
+
+// Before all keys are stored there is nothing to report.
+func TestBenchInterruptWhileStoring(t *testing.T) {
+	t.Parallel()
+	server := testservers.StartRedis(t)
+	url := "redis://" + server.Addr + "?timeout=1m"
+	p := start(t, "bench", "-store", url, "-keys=10000000", "-size=1B")
+	client := goredis.NewClient(&goredis.Options{Addr: server.Addr})
+	defer client.Close()
+	eventually(t, func() bool { return client.DBSize(t.Context()).Val() > 0 })
+	p.interrupt(t)
+	out, err := io.ReadAll(p.out)
+	p.Wait()
+	if want := "cairn bench: interrupted while storing the keys\n"; err != nil || len(out) > 0 || p.ProcessState.ExitCode() != exitError || p.stderr.String() != want {
+		t.Errorf("%v, %v: %s%s", err, p.ProcessState, out, &p.stderr)
+	}
+	if n := client.DBSize(t.Context()).Val(); n > 0 {
+		t.Errorf("%d keys are left", n)
+	}
+}
+
+// Nobody reads the report: the keys are deleted all the same.
+func TestBenchUnread(t *testing.T) {
+	t.Parallel()
+	server := testservers.StartRedis(t)
+	url := "redis://" + server.Addr
+	p := start(t, "bench", "-store", url, "-duration=100ms", "-keys=100")
+	p.out.Close()
+	p.Wait()
+	if p.ProcessState.ExitCode() != exitError || p.stderr.Len() > 0 {
+		t.Errorf("%v: %s", p.ProcessState, &p.stderr)
 	}
 	if keys := listed(t, url); len(keys) > 0 {
 		t.Errorf("left: %q", keys)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"math"
 	"math/bits"
 	"time"
 )
@@ -9,7 +10,7 @@ import (
 // so that a quantile is at most 1 % off. Its zero value is empty. It is for one
 // goroutine.
 type histogram struct {
-	counts [histBuckets]uint64
+	counts []uint64 // nil if empty
 	total  uint64
 	max    time.Duration // exact
 }
@@ -36,12 +37,18 @@ func middle(bucket int) time.Duration {
 }
 
 func (h *histogram) add(d time.Duration) {
+	if h.counts == nil {
+		h.counts = make([]uint64, histBuckets)
+	}
 	h.counts[bucket(d)]++
 	h.total++
 	h.max = max(h.max, d)
 }
 
 func (h *histogram) merge(other *histogram) {
+	if h.counts == nil && other.counts != nil {
+		h.counts = make([]uint64, histBuckets)
+	}
 	for i, n := range other.counts {
 		h.counts[i] += n
 	}
@@ -49,10 +56,16 @@ func (h *histogram) merge(other *histogram) {
 	h.max = max(h.max, other.max)
 }
 
+// reset makes h empty.
+func (h *histogram) reset() {
+	clear(h.counts)
+	h.total, h.max = 0, 0
+}
+
 // quantile is the duration that a part q of all does not exceed; 0 if there are
 // none.
 func (h *histogram) quantile(q float64) time.Duration {
-	rank := max(1, uint64(q*float64(h.total)+0.5))
+	rank := max(1, uint64(math.Ceil(q*float64(h.total))))
 	var seen uint64
 	for i, n := range h.counts {
 		if seen += n; n > 0 && seen >= rank {

@@ -34,6 +34,22 @@ func TestHistogramErrorBound(t *testing.T) {
 	}
 }
 
+// The p99 of 60 values is the last, as 59 are only 98.3 % of them.
+func TestHistogramNearestRank(t *testing.T) {
+	t.Parallel()
+	var h histogram
+	for i := range 60 {
+		h.add(time.Duration(i + 1))
+	}
+	if got := h.quantile(0.99); got != 60 {
+		t.Errorf("p99 is %d", got)
+	}
+	h.reset()
+	if h.total != 0 || h.max != 0 || h.quantile(0.99) != 0 {
+		t.Errorf("after reset: %d, %v", h.total, h.max)
+	}
+}
+
 func TestHistogramQuantiles(t *testing.T) {
 	t.Parallel()
 	var whole, half histogram
@@ -57,7 +73,7 @@ func TestHistogramQuantiles(t *testing.T) {
 		t.Errorf("total %d, max %v, p100 %v", whole.total, whole.max, whole.quantile(1))
 	}
 	for _, q := range []float64{0, 0.1, 0.5, 0.9, 0.99, 0.999, 1} {
-		want := all[max(0, int(q*float64(len(all))+0.5)-1)]
+		want := all[max(0, int(math.Ceil(q*float64(len(all))))-1)]
 		if got := whole.quantile(q); math.Abs(float64(got-want)) > 0.01*float64(want) {
 			t.Errorf("the quantile %v is %v, want %v", q, got, want)
 		}

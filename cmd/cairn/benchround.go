@@ -38,10 +38,13 @@ func (c *caller) pick() string {
 
 // round loads the store for a while, or until ctx ends.
 func (t *target) round(ctx context.Context, d time.Duration, line *progress) *measured {
-	callers := make([]*caller, t.Concurrency)
-	for i := range callers {
-		callers[i] = newCaller(t)
+	if t.callers == nil {
+		t.callers = make([]*caller, t.Concurrency)
+		for i := range t.callers {
+			t.callers[i] = newCaller(t)
+		}
 	}
+	callers := t.callers
 	start := time.Now()
 	var wg sync.WaitGroup
 	for _, c := range callers {
@@ -56,8 +59,20 @@ func (t *target) round(ctx context.Context, d time.Duration, line *progress) *me
 	m.elapsed = time.Since(start)
 	for _, c := range callers {
 		m.merge(&c.m)
+		c.reset()
 	}
 	return m
+}
+
+// reset makes c ready for another round. It keeps the memory of its histograms,
+// which is much if there are thousands of callers.
+func (c *caller) reset() {
+	get, set := c.m.get, c.m.set
+	get.reset()
+	set.reset()
+	c.m = measured{get: get, set: set}
+	c.calls.Store(0)
+	c.errors.Store(0)
 }
 
 // sample counts the calls that end, in short steps, until done is closed.

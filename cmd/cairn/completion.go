@@ -43,6 +43,9 @@ const (
 	else
 		case ${COMP_WORDS[1]} in
 CASES		esac
+		if [ "${COMP_WORDS[COMP_CWORD-1]}" = -format ]; then
+			candidates='text markdown json'
+		fi
 	fi
 	COMPREPLY=($(compgen -W "$candidates" -- "${COMP_WORDS[COMP_CWORD]}"))
 }
@@ -56,6 +59,9 @@ _cairn() {
 	else
 		case $words[2] in
 CASES		esac
+		if [[ $words[CURRENT-1] = -format ]]; then
+			candidates='text markdown json'
+		fi
 	fi
 	compadd -- ${=candidates} || _files
 }

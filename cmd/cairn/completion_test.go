@@ -63,7 +63,8 @@ func TestCompletion(t *testing.T) {
 				{"cairn keys -", []string{"-0", "-config", "-glob", "-json", "-limit", "-name", "-prefix", "-store"}},
 				{"cairn keys -prefix x -gl", []string{"-glob"}},
 				{"cairn completion ", []string{"bash", "zsh"}},
-				{"cairn decode -", []string{"-json"}},
+				{"cairn decode -", []string{"-json", "-max"}},
+				{"cairn conform -format m", []string{"markdown"}},
 				{"cairn nonsense -", nil},
 			} {
 				if got := complete(t, shell, driver, strings.Split(test.line, " ")...); !slices.Equal(got, test.want) {

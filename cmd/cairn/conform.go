@@ -17,12 +17,15 @@ import (
 var conformCommand = command{
 	name:    "conform",
 	summary: "prove that a store keeps the contract",
+	makes:   true,
 	details: `
 The suite of package conformance is run against the store. Each case works on
 entries of its own, behind the URL's prefix and a random one, and deletes them
 at the end: what else is in the store is neither read nor changed, but a store
 that is full may forget it for them. Memcached cannot list its keys: there the
-entries can no longer be reached, and are dropped when it needs the room.
+entries can no longer be reached, and are dropped when it needs the room. The
+locks that were taken on Redis, at keys that begin with cairn:lock:, cannot be
+deleted either: they stay until they expire, within 36h at most.
 
 The exit code is 1 if a case has failed or was not tried, as after Ctrl-C; the
 report then has the cases that were.`,
@@ -70,10 +73,13 @@ func (o *conformOptions) run(ctx context.Context, c *call) error {
 	suite.Progress = caseProgress(line)
 	report, err := conformance.Check(ctx, s.open, suite)
 	line.clear()
-	left := s.clean(context.WithoutCancel(ctx))
+	left := s.clean(context.WithoutCancel(ctx)) // before the report, which may fail or block
 	if len(report.Cases) > 0 {
 		err = failures(report)
 		text, problem := render(report)
+		if o.format == "text" && s.leavesLocks() {
+			text += "locks:     those of this run stay on the server until they expire, within 36h at most\n"
+		}
 		if problem == nil {
 			_, problem = io.WriteString(c.stdout, text)
 		}
@@ -115,7 +121,11 @@ func failures(r conformance.Report) error {
 	if len(failed) == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of %d cases failed: %s", len(failed), len(r.Cases), strings.Join(failed, " "))
+	n, more := len(failed), ""
+	if n > 10 {
+		failed, more = failed[:10], fmt.Sprintf(" and %d more", n-10)
+	}
+	return fmt.Errorf("%d of %d cases failed: %s%s", n, len(r.Cases), strings.Join(failed, " "), more)
 }
 
 // caseProgress shows how many cases have ended and how many of them failed.

@@ -70,10 +70,7 @@ func (c *call) configuredURL() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	name := cmp.Or(c.name, cfg.Default)
-	if name == "" {
-		return "", usagef("-name is missing, and %s has no default", c.config)
-	}
+	name := cmp.Or(c.name, cfg.DefaultName())
 	s := cfg.Stores[name] // it is there: it was opened
 	if s.URL == "" || strings.Contains(s.URL, "|") && s.Prefix != "" {
 		return "", usagef("layers are tried by their URL alone, as in -store \"memory: | redis://localhost\"; give that of %s", name)
@@ -181,6 +178,12 @@ var overBytes = map[string]string{
 	"Live/DecodedOnce":   "the other layers serve what is proven, and the last tells of a Set after that has returned, so the first reads are its own",
 	"LiveAt/DecodedOnce": "as for Live/DecodedOnce",
 	"Lease/FillLive":     "the last layer keeps bytes, and the others are filled from there",
+}
+
+// leavesLocks reports whether locks of the run outlive it: those of Redis lie
+// outside the prefix.
+func (s *subject) leavesLocks() bool {
+	return slices.ContainsFunc(s.layers, func(l layer) bool { return strings.HasPrefix(l.Scheme, "redis") })
 }
 
 // clean deletes what the run has left, in a bounded time.

@@ -24,17 +24,20 @@ var decodeCommand = command{
 The entry is the raw value, from a file or from stdin:
 cairn get KEY | cairn decode
 Its header is printed as a table, and then the payload, decompressed; JSON is
-indented, and all else is as it is, text of gob too.`,
+indented, unless that makes more than -max of it, and all else is as it is, text
+of gob too.`,
 	define: func(flags *flag.FlagSet) func(context.Context, *call) error {
+		most := sizeValue(64 << 20)
+		flags.Var(&most, "max", "refuse what is more than this `SIZE` when decompressed")
 		asJSON := jsonFlag(flags)
-		return func(ctx context.Context, c *call) error { return decode(ctx, c, *asJSON) }
+		return func(ctx context.Context, c *call) error { return decode(ctx, c, int(most), *asJSON) }
 	},
 }
 
-// maxDecoded bounds what an entry may say that it has when decompressed.
-const maxDecoded = 1 << 30
-
-func decode(ctx context.Context, c *call, asJSON bool) error {
+func decode(ctx context.Context, c *call, most int, asJSON bool) error {
+	if most <= 0 {
+		return usagef("-max must be above 0")
+	}
 	raw, err := c.file(ctx)
 	if err != nil {
 		return err
@@ -46,7 +49,10 @@ func decode(ctx context.Context, c *call, asJSON bool) error {
 	if err != nil {
 		return err
 	}
-	payload, decompressErr := e.Decompress(maxDecoded, compress.Zstd(), compress.S2())
+	payload, decompressErr := e.Decompress(most, compress.Zstd(), compress.S2())
+	if decompressErr != nil {
+		decompressErr = fmt.Errorf("%w; -max is %s here", decompressErr, bytesOf(most))
+	}
 	isJSON := e.Codec == "json" && !e.Meta.Absent && !e.Meta.Failure && json.Valid(payload)
 	if asJSON {
 		if decompressErr != nil {
@@ -59,6 +65,9 @@ func decode(ctx context.Context, c *call, asJSON bool) error {
 		if isJSON {
 			out.Payload = json.RawMessage(payload)
 		}
+		if isJSON && !indentable(payload, most) {
+			return newEncoder(c.stdout).Encode(out)
+		}
 		return printJSON(c.stdout, out)
 	}
 	t := newTable(c.stdout)
@@ -68,12 +77,36 @@ func decode(ctx context.Context, c *call, asJSON bool) error {
 		return errors.Join(t.Flush(), decompressErr)
 	}
 	t.row("payload", bytesOf(len(payload)))
-	return errors.Join(t.Flush(), printPayload(c.stdout, payload, isJSON))
+	return errors.Join(t.Flush(), printPayload(c.stdout, payload, isJSON && indentable(payload, most)))
 }
 
-func printPayload(w io.Writer, payload []byte, isJSON bool) error {
+// indentable reports whether JSON has at most that many bytes when indented.
+// What is nested deeply has thousands of times its own size then.
+func indentable(payload []byte, most int) bool {
+	size, depth, quoted := len(payload), 0, false
+	for i := 0; i < len(payload) && size <= most; i++ {
+		switch b := payload[i]; {
+		case quoted && b == '\\':
+			i++
+		case b == '"':
+			quoted = !quoted
+		case quoted:
+		case b == '{' || b == '[':
+			depth++
+			size += 1 + 2*depth
+		case b == '}' || b == ']':
+			depth--
+			size += 1 + 2*depth
+		case b == ',':
+			size += 1 + 2*depth
+		}
+	}
+	return size <= most
+}
+
+func printPayload(w io.Writer, payload []byte, indent bool) error {
 	b := bytes.NewBufferString("\n")
-	if isJSON {
+	if indent {
 		if err := json.Indent(b, payload, "", "  "); err != nil {
 			return err
 		}

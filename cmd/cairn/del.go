@@ -13,7 +13,7 @@ var delCommand = command{
 	summary: "delete keys",
 	details: `
 That a key is absent is no error. To delete what a pattern selects:
-cairn keys -0 -glob 'user:*' | xargs -0 cairn del --`,
+cairn keys -0 -glob 'user:*' | xargs -0 -r cairn del --`,
 	define: func(*flag.FlagSet) func(context.Context, *call) error {
 		return func(ctx context.Context, c *call) error {
 			if len(c.args) == 0 {

@@ -27,7 +27,8 @@ is that of a process that loads it now or writes it; and of the lock of that
 name. There is no way to look at these without asking for them, so those that
 are free are taken for a millisecond and given back at once: a load that
 begins just then is put off, and a single attempt to lock fails. A lock that
-is kept as an entry, as on disk and Memcached, is read.`,
+is kept as an entry, as on disk and Memcached, is read. On Redis each look at a
+lock leaves its fence, a key of a few bytes, for a day.`,
 	define: func(flags *flag.FlagSet) func(context.Context, *call) error {
 		locks := flags.Bool("locks", false, "ask for a lease and a lock too; see above")
 		asJSON := jsonFlag(flags)
@@ -44,6 +45,8 @@ type explanation struct {
 	Entry  *envelope `json:"envelope,omitempty"` // nil if not of memo
 	Lease  string    `json:"lease,omitempty"`
 	Lock   string    `json:"lock,omitempty"`
+
+	other string // what an entry without an envelope is
 }
 
 // A level is what one store has under the key.
@@ -64,7 +67,7 @@ func explain(ctx context.Context, c *call, locks, asJSON bool) error {
 		return err
 	}
 	x := explanation{Key: text(key)}
-	readErr := x.read(ctx, s, key)
+	readErr := x.read(ctx, c, s, key)
 	if readErr != nil && len(x.Layers) == 0 {
 		return readErr
 	}
@@ -89,9 +92,10 @@ func explain(ctx context.Context, c *call, locks, asJSON bool) error {
 
 // read asks the layers, and then for the entry. The layers come first, as
 // reading fills the nearer ones.
-func (x *explanation) read(ctx context.Context, s store.Store, key string) error {
-	if l, ok := s.(*layered.Store); ok { // a view of one under a prefix has other keys
-		e, err := settled(ctx, l, key)
+func (x *explanation) read(ctx context.Context, c *call, s store.Store, key string) error {
+	l, full, note := c.layersOf(s, key)
+	if l != nil {
+		e, err := settled(ctx, l, full)
 		if err != nil {
 			return err
 		}
@@ -103,12 +107,41 @@ func (x *explanation) read(ctx context.Context, s store.Store, key string) error
 	}
 	x.Found, x.Size = err == nil, len(value)
 	if x.Layers == nil {
-		x.Layers = []level{newLevel("store", x.Found, left, "")}
+		x.Layers = []level{newLevel("store", x.Found, left, note)}
 	}
 	if e, err := memo.ParseEnvelope(value); err == nil {
 		x.Entry = describe(&e)
 	}
+	x.other = "not an entry of memo"
+	if strings.Contains(key, ":#tag:") || strings.HasSuffix(key, ":#") { // as the key of no value
+		x.other = "bookkeeping of memo, for what was invalidated"
+	}
 	return nil
+}
+
+// layersOf returns the layers below s and the key that they have for key, nil if
+// there are none. Their note is that they are there and their key is not known.
+func (c *call) layersOf(s store.Store, key string) (l *layered.Store, full, note string) {
+	if l, ok := s.(*layered.Store); ok {
+		return l, key, ""
+	}
+	prefix := ""
+	if c.loaded != nil {
+		prefix = c.loaded.Stores[c.name].Prefix
+	}
+	for n := 0; ; n++ {
+		w, ok := s.(store.Wrapper)
+		if !ok {
+			return nil, "", ""
+		}
+		s = w.Unwrap()
+		if l, ok := s.(*layered.Store); ok {
+			if n > 0 || prefix == "" {
+				return nil, "", "it has layers, which are seen through a view here; give -store for each"
+			}
+			return l, prefix + key, ""
+		}
+	}
 }
 
 // settled waits for the layers to prove that they may answer, which takes them
@@ -165,7 +198,7 @@ func (x *explanation) print(t table) error {
 		if x.Entry != nil {
 			x.Entry.rows(t, time.Now())
 		} else {
-			t.row("envelope", "none: not an entry of memo")
+			t.row("envelope", "none: "+x.other)
 		}
 	}
 	if x.Lease != "" {

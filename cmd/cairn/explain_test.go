@@ -197,8 +197,35 @@ func TestDecode(t *testing.T) {
 	})
 }
 
+// The layers of a file have other keys than the view of them under a prefix.
+func TestExplainLayersUnderPrefix(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "cache.yaml")
+	const stores = `
+stores:
+  near: { url: "memory:" }
+  far: { url: "disk:DIR" }
+  pages: { layers: [near, far], coherence: "bounded:5s", prefix: "pg:" }
+`
+	if err := os.WriteFile(file, []byte(strings.ReplaceAll(stores, "DIR", dir+"/far")), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	script(t, "", []step{
+		{args: "set k v -config " + file},
+		{args: "explain k -config " + file, stdout: `(?s)L1 +no entry\n.*L2 +has it for ever\nsize +1 byte\n.*`},
+		{args: "explain pg:k -name far -config " + file, stdout: `(?s)store +has it for ever\n.*`},
+	})
+}
+
+// What memo keeps for its tags has no envelope, and is memo's all the same.
+func TestExplainBookkeeping(t *testing.T) {
+	url := "disk:" + t.TempDir()
+	storeEntries(t, open(t, url))
+	script(t, url, []step{{args: "explain app::#tag:users", stdout: `(?s).*envelope +none: bookkeeping of memo, .*`}})
+}
+
 func TestStats(t *testing.T) {
-	dir := "disk:" + filepath.Join(t.TempDir(), "cache")
+	dir := "disk:" + t.TempDir()
 	script(t, dir, []step{
 		{args: "set k " + strings.Repeat("x", 1000)},
 		{args: "stats", stdout: `Hits +0\nMisses +0\nSets +0\nDamaged +0\nExpired +0\nEvicted +0\nBytes +1\d\d\d\n`},

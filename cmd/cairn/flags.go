@@ -1,10 +1,15 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"flag"
+	"fmt"
 	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"strings"
 
 	"github.com/cairncache/cairn/config"
@@ -15,7 +20,11 @@ import (
 const urlVariable = "CACHE_URL"
 
 // storeFlags say which store a command works on.
-type storeFlags struct{ url, config, name string }
+type storeFlags struct {
+	url, config, name string
+
+	loaded *config.Config // of the file, once the store is open; name is then never empty
+}
 
 func (f *storeFlags) define(flags *flag.FlagSet) {
 	flags.StringVar(&f.url, "store", "", "`URL` of the store; without it and -config, that in $"+urlVariable)
@@ -42,11 +51,28 @@ func parse(flags *flag.FlagSet, args []string) (rest []string, err error) {
 		}
 		left := flags.Args()
 		parsed := args[:len(args)-len(left)]
-		if len(left) == 0 || len(parsed) > 0 && parsed[len(parsed)-1] == "--" {
+		if len(left) == 0 || terminated(flags, parsed) {
 			return append(rest, left...), nil
 		}
 		rest, args = append(rest, left[0]), left[1:]
 	}
+}
+
+// terminated reports whether a -- ends the flags. It may be the value of one.
+func terminated(flags *flag.FlagSet, parsed []string) bool {
+	for i := 0; i < len(parsed); i++ {
+		if parsed[i] == "--" {
+			return true
+		}
+		f := flags.Lookup(strings.TrimLeft(parsed[i], "-"))
+		if f == nil {
+			continue // -flag=value
+		}
+		if b, ok := f.Value.(interface{ IsBoolFlag() bool }); !ok || !b.IsBoolFlag() {
+			i++ // the value
+		}
+	}
+	return false
 }
 
 // flagError adds the flag that was meant to the error of an unknown one.
@@ -97,6 +123,11 @@ func (c *call) location() (url string, err error) {
 
 // openURL opens a store, as open does.
 func (c *call) openURL(ctx context.Context, url string) (store.Store, error) {
+	if !c.makes {
+		if err := missingFolder(url); err != nil {
+			return nil, err
+		}
+	}
 	s, err := store.Open(ctx, url)
 	if errors.Is(err, store.ErrInvalid) {
 		return nil, usageError{err}
@@ -114,6 +145,12 @@ func (c *call) openConfigured(ctx context.Context) (store.Store, error) {
 		return nil, err
 	}
 	cfg.Lazy = true // the others are not needed
+	c.loaded, c.name = cfg, cmp.Or(c.name, cfg.DefaultName())
+	if !c.makes {
+		if err := missingFolders(cfg, c.name, len(cfg.Stores)); err != nil {
+			return nil, err
+		}
+	}
 	stores, err := cfg.Open(ctx)
 	if err != nil {
 		return nil, err
@@ -123,6 +160,49 @@ func (c *call) openConfigured(ctx context.Context) (store.Store, error) {
 		return stores.Default()
 	}
 	return stores.Store(c.name)
+}
+
+// missingFolder reports a folder on disk that is not there. A bad URL is not
+// reported: to open it does.
+func missingFolder(url string) error {
+	u, err := store.ParseURL(url)
+	if err != nil {
+		return nil
+	}
+	for _, u := range append(u.Layers(), u) {
+		if u.Scheme != "disk" || len(u.Hosts) > 0 || strings.HasPrefix(u.Path, "~") {
+			continue
+		}
+		folder := u.Path
+		if folder == "" {
+			parent, err := os.UserCacheDir()
+			if err != nil || u.Text("name") == "" {
+				continue
+			}
+			folder = filepath.Join(parent, u.Text("name"))
+		}
+		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("open %q: there is no folder %s; cairn set would make it", u, folder)
+		}
+	}
+	return nil
+}
+
+// missingFolders does so for a store in a file and its layers, down to a depth.
+func missingFolders(cfg *config.Config, name string, depth int) error {
+	s := cfg.Stores[name]
+	if s.URL != "" {
+		return missingFolder(s.URL)
+	}
+	for _, layer := range s.Layers {
+		if depth == 0 {
+			break // in a circle, which is an error elsewhere
+		}
+		if err := missingFolders(cfg, layer, depth-1); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // source is what the flags name, without secrets, for reports.

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 
 	"github.com/cairncache/cairn/store"
@@ -39,12 +40,16 @@ func get(ctx context.Context, c *call, asJSON bool) error {
 		return err
 	}
 	value, left, err := store.GetWithTTL(ctx, s, key)
+	if errors.Is(err, store.ErrNotFound) {
+		return errors.Join(printAbsent(c.stdout, key), err)
+	}
 	if err != nil {
 		return err
 	}
 	return printJSON(c.stdout, struct {
-		Key   any `json:"key"`
-		Value any `json:"value"`
-		TTL   ttl `json:"ttl"`
-	}{text(key), text(string(value)), ttl(left)})
+		Key   any  `json:"key"`
+		Found bool `json:"found"`
+		Value any  `json:"value"`
+		TTL   ttl  `json:"ttl"`
+	}{text(key), true, text(string(value)), ttl(left)})
 }

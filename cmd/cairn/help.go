@@ -16,8 +16,7 @@ var helpCommand = command{
 	define: func(*flag.FlagSet) func(context.Context, *call) error {
 		return func(_ context.Context, c *call) error {
 			if len(c.args) == 0 {
-				overview(c.stdout)
-				return nil
+				return overview(c.stdout)
 			}
 			name, err := c.one("COMMAND")
 			if err != nil {
@@ -27,8 +26,7 @@ var helpCommand = command{
 			if err != nil {
 				return err
 			}
-			cmd.help(c.stdout)
-			return nil
+			return cmd.help(c.stdout)
 		}
 	},
 }
@@ -39,14 +37,15 @@ func helpFor(name string) string {
 }
 
 // overview lists the commands.
-func overview(w io.Writer) {
-	fmt.Fprint(w, "cairn looks into any store and measures it.\n\nUsage: cairn COMMAND [FLAGS] [ARGUMENTS]\n\n")
-	t := newTable(w)
+func overview(w io.Writer) error {
+	var b strings.Builder
+	b.WriteString("cairn looks into any store and measures it.\n\nUsage: cairn COMMAND [FLAGS] [ARGUMENTS]\n\n")
+	t := newTable(&b)
 	for _, cmd := range commands {
 		t.row("  "+cmd.name, cmd.summary)
 	}
 	t.Flush()
-	fmt.Fprintf(w, `
+	fmt.Fprintf(&b, `
 The store is that of -store URL, of -config FILE and -name NAME, or of
 $%s. URLs are as in memory:?max_entries=1000, redis://localhost:6379/0,
 memcache://localhost:11211, disk:./cache, or "memory: | redis://localhost".
@@ -54,10 +53,13 @@ memcache://localhost:11211, disk:./cache, or "memory: | redis://localhost".
 Exit codes: 0 done or found, 1 error, 2 wrong usage, 3 not found.
 More with: cairn help COMMAND
 `, urlVariable)
+	_, err := io.WriteString(w, b.String())
+	return err
 }
 
 // help explains one command.
-func (cmd *command) help(w io.Writer) {
+func (cmd *command) help(w io.Writer) error {
+	var b strings.Builder
 	flags, _ := cmd.flags(new(storeFlags))
 	usage := "Usage: cairn " + cmd.name
 	n := 0
@@ -68,13 +70,15 @@ func (cmd *command) help(w io.Writer) {
 	if cmd.args != "" {
 		usage += " " + cmd.args
 	}
-	fmt.Fprintf(w, "cairn %s: %s\n\n%s\n", cmd.name, cmd.summary, usage)
+	fmt.Fprintf(&b, "cairn %s: %s\n\n%s\n", cmd.name, cmd.summary, usage)
 	if cmd.details != "" {
-		fmt.Fprintf(w, "\n%s\n", strings.TrimSpace(cmd.details))
+		fmt.Fprintf(&b, "\n%s\n", strings.TrimSpace(cmd.details))
 	}
 	if n > 0 {
-		fmt.Fprintln(w, "\nFlags:")
-		flags.SetOutput(w)
+		fmt.Fprintln(&b, "\nFlags:")
+		flags.SetOutput(&b)
 		flags.PrintDefaults()
 	}
+	_, err := io.WriteString(w, b.String())
+	return err
 }

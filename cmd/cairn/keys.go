@@ -89,7 +89,7 @@ func (l *lister) match() (store.Match, error) {
 	}
 	m, err := store.Glob(l.glob)
 	if err != nil {
-		err = fmt.Errorf("-glob: %w", err)
+		err = errors.New("-glob" + strings.TrimPrefix(err.Error(), "store: glob"))
 	}
 	return m, err
 }

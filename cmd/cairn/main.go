@@ -19,9 +19,11 @@ import (
 	"flag"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/signal"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -56,6 +58,10 @@ type command struct {
 	// -config and -name.
 	storeless bool
 
+	// makes is a command that may make the folder of a store on disk. The
+	// others refuse one that is not there.
+	makes bool
+
 	// define defines the command's own flags and returns what it does. Flags
 	// may stand before, between and after the arguments; what follows -- is
 	// arguments alone.
@@ -70,6 +76,7 @@ type call struct {
 	getenv         func(string) string
 
 	storeFlags
+	makes  bool        // as in the command
 	opened []io.Closer // closed when the command has returned
 }
 
@@ -77,9 +84,6 @@ type call struct {
 type usageError struct{ error }
 
 func usagef(format string, args ...any) error { return usageError{fmt.Errorf(format, args...)} }
-
-// errReported is a failure that the command's output has told of already.
-var errReported = errors.New("reported")
 
 // commands are all of them, in the order of help.
 var commands []command
@@ -106,9 +110,25 @@ func init() {
 }
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	context.AfterFunc(ctx, stop) // a second Ctrl-C ends what the first one does not
-	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr, os.Getenv))
+	signal.Ignore(syscall.SIGPIPE) // which would end a command before it has deleted what it must
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		<-signals
+		cancel()
+		<-signals
+		os.Exit(exitError) // what the first one has not ended
+	}()
+	var stdout io.Writer = os.Stdout
+	if terminal := terminalOf(os.Stdout); terminal != nil {
+		stdout = &screen{terminal: terminal}
+	}
+	code := run(ctx, os.Args[1:], os.Stdin, stdout, os.Stderr, os.Getenv)
+	if c, ok := stdout.(*screen); ok {
+		c.Close()
+	}
+	os.Exit(code)
 }
 
 // run is the program. It returns the exit code.
@@ -123,24 +143,58 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		name += " " + cmd.name
 		err = cmd.run(ctx, args[1:], &call{stdin: stdin, stdout: stdout, stderr: stderr, getenv: getenv})
 	}
-	if err != nil && ctx.Err() != nil && !errors.Is(err, errReported) {
-		err = errors.New("interrupted")
+	if err == nil {
+		return exitOK
+	}
+	if err = said(ctx, err); err == nil {
+		return exitError
 	}
 	var usage usageError
 	code := exitError
 	switch {
-	case err == nil:
-		return exitOK
 	case errors.As(err, &usage):
 		code = exitUsage
 		err = fmt.Errorf("%w; see %s", err, helpFor(name))
 	case errors.Is(err, store.ErrNotFound):
 		code = exitNotFound
 	}
-	if !errors.Is(err, errReported) {
-		fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err, name, args))
-	}
+	fmt.Fprintf(stderr, "%s: %s\n", name, oneLine(err, name, args))
 	return code
+}
+
+var errInterrupted = errors.New("interrupted")
+
+// said is what the user is told of err: "interrupted" in place of what is only
+// that, and nothing of an output that nobody reads, as after | head.
+func said(ctx context.Context, err error) error {
+	var told []error
+	interrupted := false
+	for _, part := range split(err) {
+		var path *fs.PathError
+		switch {
+		case errors.As(part, &path) && path.Op == "write" && errors.Is(part, syscall.EPIPE):
+		case ctx.Err() != nil && errors.Is(part, context.Canceled):
+			interrupted = true
+		default:
+			told = append(told, part)
+		}
+	}
+	if interrupted {
+		told = append([]error{errInterrupted}, told...)
+	}
+	return errors.Join(told...)
+}
+
+// split returns the errors that were joined to err.
+func split(err error) (all []error) {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok || err.Error() != fmt.Sprint(errors.Join(joined.Unwrap()...)) {
+		return []error{err}
+	}
+	for _, e := range joined.Unwrap() {
+		all = append(all, split(e)...)
+	}
+	return all
 }
 
 // find returns the command of that name.
@@ -167,13 +221,12 @@ func (cmd *command) run(ctx context.Context, args []string, c *call) error {
 	flags, do := cmd.flags(&c.storeFlags)
 	rest, err := parse(flags, args)
 	if errors.Is(err, flag.ErrHelp) {
-		cmd.help(c.stdout)
-		return nil
+		return cmd.help(c.stdout)
 	}
 	if err != nil {
 		return err
 	}
-	c.args = rest
+	c.args, c.makes = rest, cmd.makes
 	err = do(ctx, c)
 	for _, s := range slices.Backward(c.opened) {
 		err = errors.Join(err, s.Close())
@@ -197,12 +250,17 @@ func oneLine(err error, name string, args []string) string {
 	op := strings.TrimPrefix(name, "cairn ")
 	text = strings.TrimPrefix(strings.TrimPrefix(text, op+": "), op+" ")
 	for _, arg := range args {
-		if i := strings.Index(arg, "="); strings.HasPrefix(arg, "-") && i > 0 {
-			arg = arg[i+1:]
-		}
-		if strings.Contains(arg, "://") {
-			text = strings.ReplaceAll(text, arg, store.RedactURL(arg))
+		flag, value, _ := strings.Cut(strings.TrimLeft(arg, "-"), "=")
+		for _, secret := range []string{arg, value, flag} {
+			if strings.Contains(secret, "://") || strings.Contains(secret, "@") {
+				redacted := store.RedactURL(secret)
+				text = strings.ReplaceAll(text, secret, redacted)
+				text = strings.ReplaceAll(text, inside(strconv.Quote(secret)), inside(strconv.Quote(redacted)))
+			}
 		}
 	}
-	return strings.ReplaceAll(text, "\n", "; ")
+	return visible(strings.ReplaceAll(text, "\n", "; "))
 }
+
+// inside is quoted text without its quotes.
+func inside(quoted string) string { return quoted[1 : len(quoted)-1] }

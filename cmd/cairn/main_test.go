@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"crypto/rand"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -89,7 +88,7 @@ type backend struct {
 
 // The time-outs are for machines that do much else.
 var backends = []backend{
-	{"disk", func(t *testing.T) string { return "disk:" + filepath.Join(t.TempDir(), "cache") }, true},
+	{"disk", func(t *testing.T) string { return "disk:" + t.TempDir() }, true},
 	{"redis", func(t *testing.T) string {
 		return "redis://" + testservers.Redis(t).Addr + "/0?timeout=1m&prefix=" + rand.Text() + ":"
 	}, true},
@@ -115,18 +114,19 @@ func TestGetSetDelTTL(t *testing.T) {
 	onBackends(t, func(t *testing.T, _ backend, url string) {
 		script(t, url, []step{
 			{args: "get k", code: exitNotFound, stderr: "cairn get: not found\n"},
-			{args: "get k -json", code: exitNotFound, stderr: "cairn get: not found\n"},
+			{args: "get k -json", code: exitNotFound, stdout: `\{\n  "key": "k",\n  "found": false\n\}\n`, stderr: "cairn get: not found\n"},
+			{args: "ttl k -json", code: exitNotFound, stdout: `\{\n  "key": "k",\n  "found": false\n\}\n`, stderr: "cairn ttl: not found\n"},
 			{args: "ttl k", code: exitNotFound, stderr: "cairn ttl: not found\n"},
 			{args: "set k value"},
 			{args: "get k", stdout: "value"},
-			{args: "get -json k", stdout: `\{\n  "key": "k",\n  "value": "value",\n  "ttl": "forever"\n\}\n`},
+			{args: "get -json k", stdout: `\{\n  "key": "k",\n  "found": true,\n  "value": "value",\n  "ttl": "forever"\n\}\n`},
 			{args: "ttl k", stdout: "forever\n"},
 			{args: "set k -ttl 1h", stdin: "a\x00\xff\nb\n"},
 			{args: "get k", stdout: "a\x00.\nb\n"}, // any byte is one that is not UTF-8
-			{args: "get k -json", stdout: `\{\n  "key": "k",\n  "value": \{\n    "base64": "YQD/CmIK"\n  \},\n  "ttl": "59m5\S+s"\n\}\n`},
-			{args: "ttl k -json", stdout: `\{\n  "key": "k",\n  "ttl": "59m5\S+s"\n\}\n`},
+			{args: "get k -json", stdout: `\{\n  "key": "k",\n  "found": true,\n  "value": \{\n    "base64": "YQD/CmIK"\n  \},\n  "ttl": "59m5\S+s"\n\}\n`},
+			{args: "ttl k -json", stdout: `\{\n  "key": "k",\n  "found": true,\n  "ttl": "59m5\S+s"\n\}\n`},
 			{args: "set k -ttl forever <&>"},
-			{args: "get k -json", stdout: `\{\n  "key": "k",\n  "value": "<&>",\n  "ttl": "forever"\n\}\n`},
+			{args: "get k -json", stdout: `\{\n  "key": "k",\n  "found": true,\n  "value": "<&>",\n  "ttl": "forever"\n\}\n`},
 			{args: "set empty", stdin: ""},
 			{args: "get empty"},
 			{args: "set -- -dash -5"},
@@ -173,9 +173,10 @@ func TestKeys(t *testing.T) {
 			{args: "keys -limit 2", stdout: "([a-z]+:[12]\n){2}"},
 			{args: "keys -0 -prefix item", stdout: "item:1\x00"},
 			{args: "keys -json -prefix item", stdout: `"item:1"` + "\n"},
-			{args: "keys -glob [", code: exitUsage, stderr: `cairn keys: -glob: .*; see cairn help keys\n`},
+			{args: "keys -glob [", code: exitUsage, stderr: `cairn keys: -glob "\[": .*; see cairn help keys\n`},
 			{args: "keys -limit -1", code: exitUsage, stderr: `cairn keys: -limit: -1 is negative; see cairn help keys\n`},
 			{args: "keys -0 -json", code: exitUsage, stderr: `cairn keys: -0 and -json .*\n`},
+			{args: "keys -prefix -- -json"},
 			{args: "del user:1 user:2 item:1"},
 			{args: "keys"},
 		})

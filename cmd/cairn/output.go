@@ -25,6 +25,14 @@ func printJSON(w io.Writer, v any) error {
 	return e.Encode(v)
 }
 
+// printAbsent prints that there is no such key.
+func printAbsent(w io.Writer, key string) error {
+	return printJSON(w, struct {
+		Key   any  `json:"key"`
+		Found bool `json:"found"`
+	}{text(key), false})
+}
+
 // newEncoder prints values on a line each.
 func newEncoder(w io.Writer) *json.Encoder {
 	e := json.NewEncoder(w)

@@ -36,6 +36,9 @@ func (p *progress) clear() {
 
 // terminalOf returns w if it is a terminal, and else nil.
 func terminalOf(w io.Writer) *os.File {
+	if s, ok := w.(*screen); ok {
+		return s.terminal
+	}
 	f, ok := w.(*os.File)
 	if !ok {
 		return nil

@@ -14,6 +14,7 @@ var setCommand = command{
 	name:    "set",
 	args:    "KEY [VALUE]",
 	summary: "store a value, that of stdin without VALUE",
+	makes:   true,
 	details: `
 All of stdin is the value, a line end included. A VALUE or KEY that begins with
 a - stands behind --, as in: cairn set -ttl 5m -- offset -5`,
@@ -58,15 +59,19 @@ func set(ctx context.Context, c *call, left time.Duration) error {
 
 // readAll reads to the end, or until ctx ends, as after Ctrl-C: reading from a
 // terminal does not end then.
-func readAll(ctx context.Context, r io.Reader) (b []byte, err error) {
-	done := make(chan struct{})
+func readAll(ctx context.Context, r io.Reader) ([]byte, error) {
+	type text struct {
+		b   []byte
+		err error
+	}
+	done := make(chan text, 1)
 	go func() {
-		b, err = io.ReadAll(r)
-		close(done)
+		b, err := io.ReadAll(r)
+		done <- text{b, err}
 	}()
 	select {
-	case <-done:
-		return b, err
+	case all := <-done:
+		return all.b, all.err
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	}

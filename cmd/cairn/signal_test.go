@@ -2,11 +2,15 @@ package main
 
 import (
 	"bytes"
+	"context"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -116,6 +120,69 @@ func TestInterruptWhileListing(t *testing.T) {
 		t.Errorf("the output ends with %q, %v", rest[max(0, len(rest)-50):], err)
 	}
 	p.ends(t, "keys")
+}
+
+// As before | head: it ends at once, and there is nothing to say of it.
+func TestUnread(t *testing.T) {
+	t.Parallel()
+	p, _ := listMany(t)
+	p.out.Close()
+	p.Wait()
+	if p.ProcessState.ExitCode() != exitError || p.stderr.Len() > 0 {
+		t.Errorf("%v: %s", p.ProcessState, &p.stderr)
+	}
+}
+
+// After Ctrl-C all else that went wrong is told too.
+func TestSaid(t *testing.T) {
+	t.Parallel()
+	unread := &fs.PathError{Op: "write", Path: "|1", Err: syscall.EPIPE}
+	left := errors.New("entries are left")
+	canceled := fmt.Errorf("get: %w", context.Canceled)
+	for _, test := range []struct {
+		err          error
+		before, then string // without and with Ctrl-C
+	}{
+		{left, "entries are left", "entries are left"},
+		{canceled, "get: context canceled", "interrupted"},
+		{errors.Join(canceled, left), "get: context canceled; entries are left", "interrupted; entries are left"},
+		{errors.Join(errors.Join(left, unread), canceled, canceled), "entries are left; get: context canceled; get: context canceled", "interrupted; entries are left"},
+		{unread, "", ""},
+	} {
+		ctx, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		for _, want := range []string{test.before, test.then} {
+			got := ""
+			if err := said(ctx, test.err); err != nil {
+				got = oneLine(err, "cairn bench", nil)
+			}
+			if got != want {
+				t.Errorf("of %q is said %q, want %q", test.err, got, want)
+			}
+			cancel()
+		}
+	}
+}
+
+// A lateReader is at its end only after ctx has ended.
+type lateReader struct {
+	ctx   context.Context
+	ended chan struct{}
+}
+
+func (r lateReader) Read([]byte) (int, error) {
+	<-r.ctx.Done()
+	defer close(r.ended)
+	return 0, io.EOF
+}
+
+func TestReadAllLate(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	r := lateReader{ctx, make(chan struct{})}
+	readAll(ctx, r)
+	<-r.ended
 }
 
 // A program whose output nobody reads ends by a second Ctrl-C.

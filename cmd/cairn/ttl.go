@@ -2,8 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"flag"
 	"fmt"
+
+	"github.com/cairncache/cairn/store"
 )
 
 var ttlCommand = command{
@@ -29,6 +32,9 @@ func printTTL(ctx context.Context, c *call, asJSON bool) error {
 		return err
 	}
 	left, err := s.TTL(ctx, key)
+	if asJSON && errors.Is(err, store.ErrNotFound) {
+		return errors.Join(printAbsent(c.stdout, key), err)
+	}
 	if err != nil {
 		return err
 	}
@@ -37,7 +43,8 @@ func printTTL(ctx context.Context, c *call, asJSON bool) error {
 		return err
 	}
 	return printJSON(c.stdout, struct {
-		Key any `json:"key"`
-		TTL ttl `json:"ttl"`
-	}{text(key), ttl(left)})
+		Key   any  `json:"key"`
+		Found bool `json:"found"`
+		TTL   ttl  `json:"ttl"`
+	}{text(key), true, ttl(left)})
 }

@@ -111,6 +111,11 @@ func TestWrongPassword(t *testing.T) {
 		}
 		noSecret(t, r, "hunter2")
 	}
+	for _, url := range []string{`redis://u:"hunter2@h`, `redis://u:\hunter2@h`, "redis://u:\x1bhunter2@h?x=1", "u:hunter2@h:1"} {
+		for _, args := range [][]string{{url}, {"help", url}, {"set", "-ttl", url, "k", "v"}, {"keys", "-limit=" + url}, {"get", "-" + url, "k"}, {"get", "-store", url, "k"}} {
+			noSecret(t, cairn(t, "", "", args...), "hunter2")
+		}
+	}
 }
 
 // Wherever a URL stands, also where it must not, its password is not shown.
@@ -145,6 +150,28 @@ func TestNoPassword(t *testing.T) {
 	for _, bad := range []string{url + "x", "rdis://user:hunter2@localhost", "hunter2@"} {
 		noSecret(t, cairn(t, bad, "", "get", "k"), "hunter2")
 	}
+}
+
+// A mistyped folder is not made by who only looks into it.
+func TestMissingFolder(t *testing.T) {
+	dir := t.TempDir()
+	folder := filepath.Join(dir, "cache")
+	file := filepath.Join(dir, "cache.yaml")
+	yaml := "default: both\nstores:\n  near: { url: \"memory:\" }\n  far: { url: \"disk:" + folder + "\" }\n  both: { layers: [near, far], coherence: \"bounded:1s\" }\n"
+	if err := os.WriteFile(file, []byte(yaml), 0o666); err != nil {
+		t.Fatal(err)
+	}
+	for _, store := range []string{" -store disk:" + folder, " -config " + file, " -store layered:?bounded=1s|memory:|disk:" + folder} {
+		for _, args := range append(reading, "stats") {
+			if !strings.HasPrefix(args, "set") {
+				script(t, "", []step{{args: args + store, code: exitError, stderr: `cairn \w+: open "disk:\S+": there is no folder \S+/cache; cairn set would make it\n`}})
+			}
+		}
+		if _, err := os.Stat(folder); err == nil {
+			t.Fatalf("with%s the folder was made", store)
+		}
+	}
+	script(t, "disk:"+folder, []step{{args: "set k v"}, {args: "get k", stdout: "v"}})
 }
 
 func noSecret(t *testing.T, r result, secret string) {
