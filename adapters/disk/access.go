@@ -2,6 +2,7 @@ package disk
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"math/rand/v2"
@@ -74,15 +75,30 @@ func (f *folder) sync(name string) error {
 	return errors.Join(file.Sync(), file.Close())
 }
 
-// openShared opens a file that processes share, and makes it if need be.
+// openShared opens a file that processes share, and makes it if need be. It
+// follows no link, also not to another file in the folder: what is written here
+// would destroy an entry there.
 func (f *folder) openShared(path string) (*os.File, error) {
-	file, err := f.OpenFile(path, os.O_RDWR|os.O_CREATE|noWait, fileMode)
+	file, err := f.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL|noWait, fileMode)
+	if err == nil {
+		return file, nil
+	}
+	if !errors.Is(err, fs.ErrExist) {
+		return nil, f.explain(path, err)
+	}
+	seen, err := f.Lstat(path)
+	if err == nil {
+		err = ownFile(path, seen)
+	}
 	if err != nil {
+		return nil, err
+	}
+	if file, err = f.OpenFile(path, os.O_RDWR|noWait, 0); err != nil {
 		return nil, f.explain(path, err)
 	}
 	info, err := file.Stat()
-	if err == nil {
-		err = ownFile(path, info)
+	if err == nil && !os.SameFile(info, seen) {
+		err = fmt.Errorf("%w: %s was replaced meanwhile", errForeign, path)
 	}
 	if err != nil {
 		file.Close()
@@ -109,7 +125,9 @@ func (f *folder) size(p place) (int64, error) {
 	return info.Size(), nil
 }
 
-// open opens a file for reading. One that is not there is fs.ErrNotExist.
+// open opens a file for reading. One that is not there is fs.ErrNotExist. A link
+// to a file elsewhere in the folder is followed, as to see it would cost each
+// read a system call; the key in the header tells what is another entry's.
 func (f *folder) open(path string) (*os.File, fs.FileInfo, error) {
 	file, err := f.OpenFile(path, os.O_RDONLY|noWait, 0)
 	if err != nil {

@@ -62,7 +62,9 @@ type Options struct {
 //
 // What the file system refuses (a full disk, a removed folder, no more open
 // files) is ErrUnavailable. A link, a folder or another user's file in the place
-// of an entry is ErrInvalid until somebody removes it. Either way the old entry
+// of an entry is ErrInvalid until somebody removes it; but a read follows a link
+// to another file in the folder, and finds an entry there only if it is that of
+// the key. Either way the old entry
 // stays as it was. A read waits for nobody. A write waits while another one
 // changes or sweeps the same 64th of the folder, or makes room; if its context
 // ends meanwhile it has written nothing.
@@ -138,7 +140,7 @@ func (s *Store) open(path string) (err error) {
 		return err
 	}
 	s.locks = newStripeLocks(s.folder)
-	s.sweeper.lock = newFileLock(s.folder, sweepName)
+	s.sweeper.lock, s.sweeper.most = newFileLock(s.folder, sweepName), mostCandidates
 	if s.usage, err = openUsage(s.folder); err != nil {
 		return err
 	}

@@ -31,6 +31,7 @@ const (
 type folder struct {
 	*os.Root
 	checked [256]atomic.Bool // by shard: that it is a folder of our own
+	fresh   bool             // it was empty when it was opened
 }
 
 // errForeign is something in the way that is not ours.
@@ -125,6 +126,7 @@ func (f *folder) claim(seen fs.FileInfo) error {
 		if err := f.claimEmpty(); err != nil {
 			return err
 		}
+		f.fresh = true
 	case err != nil:
 		return err
 	case content != tag:

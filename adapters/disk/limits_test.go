@@ -80,6 +80,25 @@ func TestEvictsExpiredFirst(t *testing.T) {
 	}
 }
 
+// Room for a large entry is made although more small ones must go than a sweep
+// remembers.
+func TestEvictsMoreThanCandidates(t *testing.T) {
+	t.Parallel()
+	const n, most = 100, 30_000
+	s := newStore(t, newPath(t), &Options{MaxBytes: most})
+	s.sweeper.most = 8
+	for i := range n {
+		mustSet(t, s, fmt.Sprint(i), strings.Repeat("v", 150))
+	}
+	mustSet(t, s, "large", string(make([]byte, most-most/20)))
+	if got := sizeOf(t, s.folder.Name()); got > most {
+		t.Errorf("the files have %d bytes, more than %d", got, most)
+	}
+	if got := s.Stats(); got.Evicted != n || got.Bytes != sizeOf(t, s.folder.Name()) {
+		t.Errorf("got %+v, of %d small entries", got, n)
+	}
+}
+
 // Writers never have more than one entry each beyond the bound, whatever the
 // sizes, and although two Stores write.
 func TestMaxBytesHolds(t *testing.T) {

@@ -37,9 +37,9 @@ func TestPlantedLinks(t *testing.T) {
 				p, _ := s.placeOf("k")
 				return filepath.Join(s.folder.Name(), s.locks[p.stripe()].path)
 			},
-			set: store.ErrInvalid, // and later it is open
+			set: store.ErrInvalid, again: store.ErrInvalid, // as the one that is open was removed
 		},
-		"the locks":        {at: in(lockFolder), toFolder: true, set: store.ErrInvalid, open: store.ErrInvalid},
+		"the locks":        {at: in(lockFolder), toFolder: true, set: store.ErrInvalid, again: store.ErrInvalid, open: store.ErrInvalid},
 		"the sweep's lock": {at: in(sweepName), open: store.ErrInvalid},
 		"the counts":       {at: in(usageName), open: store.ErrInvalid},
 		"the tag":          {at: in(tagName), open: store.ErrInvalid},
@@ -140,4 +140,41 @@ func TestPlantedLinkInside(t *testing.T) {
 	wantErr(t, "Set", s.Set(t.Context(), "k", nil, 0), store.ErrInvalid)
 	wantErr(t, "Delete", s.Delete(t.Context(), "k"), store.ErrInvalid)
 	wantValue(t, s, "other", "of another key")
+}
+
+// A link to an entry, or to a file that would be one, is not taken for a file
+// that processes share.
+func TestPlantedLinkToEntry(t *testing.T) {
+	t.Parallel()
+	p, _ := (&Store{}).placeOf("other")
+	for name, open := range map[string]error{
+		usageName: store.ErrInvalid,
+		sweepName: store.ErrInvalid,
+		fmt.Sprintf("%s/%02d", lockFolder, p.stripe()): nil, // New opens none
+	} {
+		for _, there := range []bool{true, false} {
+			s := newStore(t, newPath(t), nil)
+			target := pathOfKey(s, "k")
+			mustSet(t, s, "k", "v")
+			if !there {
+				target += "0"
+			}
+			path := filepath.Join(s.folder.Name(), name)
+			to, err := filepath.Rel(filepath.Dir(path), target)
+			wantErr(t, "Rel", err, nil)
+			_ = os.Remove(path) // a lock was not made yet
+			wantErr(t, "Symlink", os.Symlink(to, path), nil)
+
+			second, err := New(s.folder.Name(), nil)
+			wantErr(t, name+": New", err, open)
+			if err == nil {
+				wantErr(t, name+": Set", second.Set(t.Context(), "other", nil, 0), store.ErrInvalid)
+				second.Close()
+			}
+			wantValue(t, s, "k", "v")
+			if exists(target) != there {
+				t.Errorf("%s: what it points to was there: %v", name, there)
+			}
+		}
+	}
 }

@@ -2,7 +2,9 @@ package disk
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"time"
 )
@@ -65,13 +67,40 @@ func (l *fileLock) tryLock() (bool, error) {
 	return locked, err
 }
 
+// try opens the file anew if it was removed, as by a program that tidies old
+// files: a lock on it excludes nobody who has opened its path since. It relies
+// on files only ever being removed, and does not see that one was moved. Who has
+// the lock while its file is removed has it no more, but does not notice.
 func (l *fileLock) try() (locked bool, err error) {
-	if l.file == nil {
-		if l.file, err = l.folder.openShared(l.path); err != nil {
+	for {
+		if l.file == nil {
+			if err := l.open(); err != nil {
+				return false, err
+			}
+		}
+		if locked, err = tryFlock(l.file); !locked {
+			return false, err
+		}
+		info, err := l.file.Stat()
+		if err == nil && !isRemoved(info) {
+			return true, nil
+		}
+		l.close()
+		if err != nil {
 			return false, err
 		}
 	}
-	return tryFlock(l.file)
+}
+
+// open makes the folder of locks again if that was removed too.
+func (l *fileLock) open() (err error) {
+	l.file, err = l.folder.openShared(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err = l.folder.makeFolder(lockFolder); err == nil {
+			l.file, err = l.folder.openShared(l.path)
+		}
+	}
+	return err
 }
 
 func (l *fileLock) unlock() {

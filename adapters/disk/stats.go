@@ -14,7 +14,8 @@ type Stats struct {
 
 	// Bytes is the size of the files of all entries of all Stores in the folder,
 	// also those that have expired and were not swept. After a crash it may be
-	// too much until the next sweep. It is 0 if the Store is closed.
+	// too much until the next sweep, and too little if the file of counts was
+	// lost. It is 0 if the Store is closed.
 	Bytes int64
 }
 
@@ -35,7 +36,7 @@ func (s *Store) Stats() Stats {
 	s.inUse.RLock()
 	defer s.inUse.RUnlock()
 	if !s.closed {
-		stats.Bytes, _ = s.usage.total() // 0 if it cannot be read
+		stats.Bytes, _, _ = s.usage.total() // 0 if it cannot be read
 	}
 	return stats
 }

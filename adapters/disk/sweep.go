@@ -21,6 +21,7 @@ const (
 // A sweeper removes what nobody will read.
 type sweeper struct {
 	lock   *fileLock
+	most   int         // of the candidates that a sweep remembers
 	oldest []candidate // those used longest ago, at the last sweep; for who has the lock
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -64,6 +65,9 @@ func (w *sweeper) stop() {
 // untilSweep is when the next sweep is due.
 func (s *Store) untilSweep() time.Duration {
 	info, err := s.folder.Lstat(sweepName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return 0 // was removed; who sweeps makes it again
+	}
 	if err != nil {
 		return sweepEvery
 	}
@@ -106,18 +110,21 @@ func (s *Store) sweep(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if len(oldest) > mostCandidates {
-			oldest = oldestOf(oldest)
+		if len(oldest) > s.sweeper.most {
+			oldest = s.sweeper.oldestOf(oldest)
 		}
 	}
-	s.sweeper.oldest = oldestOf(oldest)
+	s.sweeper.oldest = s.sweeper.oldestOf(oldest)
 	s.sweepRoot()
+	if err := s.usage.set(counted, 1); err != nil {
+		return err
+	}
 	return s.folder.Chtimes(sweepName, time.Time{}, time.Now())
 }
 
-func oldestOf(all []candidate) []candidate {
+func (w *sweeper) oldestOf(all []candidate) []candidate {
 	slices.SortFunc(all, func(a, b candidate) int { return a.used.Compare(b.used) })
-	return all[:min(len(all), mostCandidates)]
+	return all[:min(len(all), w.most)]
 }
 
 // sweepShard returns the size of what stays in a shard and, if there is a
@@ -201,50 +208,56 @@ func (s *Store) makeRoom(ctx context.Context, size int64) error {
 	if most == 0 {
 		return nil
 	}
-	if total, err := s.usage.total(); err != nil || total+size <= most {
+	if total, all, err := s.usage.total(); err != nil || all && total+size <= most {
 		return err
 	}
 	if err := s.sweeper.lock.lock(ctx); err != nil {
 		return err
 	}
 	defer s.sweeper.lock.unlock()
-	if total, err := s.usage.total(); err != nil || total+size <= most {
+	if total, all, err := s.usage.total(); err != nil || all && total+size <= most {
 		return err // somebody else has made room
 	}
 	return s.evictTo(ctx, max(most-most/10-size, 0))
 }
 
 // evictTo evicts entries, those that were used longest ago first, until no more
-// bytes than goal are left.
+// bytes than goal are left. It sweeps again as long as what the last sweep
+// found could be evicted.
 func (s *Store) evictTo(ctx context.Context, goal int64) error {
-	for swept := false; ; {
-		if total, err := s.usage.total(); err != nil || total <= goal {
+	for progress := true; ; {
+		total, all, err := s.usage.total()
+		if err != nil || all && total <= goal {
 			return err
 		}
-		if len(s.sweeper.oldest) == 0 {
-			if swept {
+		if !all || len(s.sweeper.oldest) == 0 {
+			if !progress {
 				return nil // what is left was written meanwhile
 			}
 			if err := s.sweep(ctx); err != nil {
 				return err
 			}
-			swept = true
+			progress = false
 			continue
 		}
 		c := s.sweeper.oldest[0]
-		if err := s.evict(ctx, c); err != nil {
+		evicted, err := s.evict(ctx, c)
+		if err != nil {
 			return err
 		}
+		progress = progress || evicted
 		s.sweeper.oldest = s.sweeper.oldest[1:]
 	}
 }
 
-func (s *Store) evict(ctx context.Context, c candidate) error {
-	return s.hold(ctx, c.p.stripe(), func() error {
+// evict reports whether it has evicted c, which it does unless c was used.
+func (s *Store) evict(ctx context.Context, c candidate) (evicted bool, err error) {
+	err = s.hold(ctx, c.p.stripe(), func() error {
 		info, err := s.folder.Lstat(c.p.path())
 		if err == nil && info.ModTime().Equal(c.used) {
 			err = s.drop(c.p)
 			if err == nil {
+				evicted = true
 				s.counts.evicted.Add(1)
 			}
 		}
@@ -254,4 +267,5 @@ func (s *Store) evict(ctx context.Context, c candidate) error {
 		}
 		return err
 	})
+	return evicted, err
 }

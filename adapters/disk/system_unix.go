@@ -21,7 +21,7 @@ func isOwn(info fs.FileInfo) bool {
 	return ok && int(stat.Uid) == os.Geteuid()
 }
 
-// isRemoved is whether a folder that is open has no name any more.
+// isRemoved is whether a file or folder that is open has no name any more.
 func isRemoved(info fs.FileInfo) bool {
 	stat, ok := info.Sys().(*syscall.Stat_t)
 	return ok && stat.Nlink == 0

@@ -15,6 +15,12 @@ type usage struct{ file *os.File }
 const (
 	usageName = "usage"
 	countSize = 8
+
+	// counted is the place behind the counts of one that is 0 until they are of
+	// all entries. A file that was lost and made anew has 0 everywhere, and the
+	// next sweep, of whichever Store, sets it.
+	counted   = stripes
+	usageSize = (stripes + 1) * countSize
 )
 
 func openUsage(f *folder) (*usage, error) {
@@ -23,14 +29,18 @@ func openUsage(f *folder) (*usage, error) {
 		return nil, err
 	}
 	info, err := file.Stat()
-	if err == nil && info.Size() < stripes*countSize {
-		err = file.Truncate(stripes * countSize) // with zeros; if another process was faster, with nothing
+	if err == nil && info.Size() < usageSize {
+		err = file.Truncate(usageSize) // with zeros; if another process was faster, with nothing
 	}
 	if err != nil {
 		file.Close()
 		return nil, err
 	}
-	return &usage{file}, nil
+	u := &usage{file}
+	if f.fresh {
+		err = u.set(counted, 1)
+	}
+	return u, err
 }
 
 // add changes the count of a stripe, for who has its lock.
@@ -53,16 +63,17 @@ func (u *usage) set(stripe int, n int64) error {
 	return err
 }
 
-// total is the sum of all counts.
-func (u *usage) total() (sum int64, err error) {
-	var b [stripes * countSize]byte
+// total is the sum of all counts. It is too little unless all entries are
+// counted, which a sweep sees to.
+func (u *usage) total() (sum int64, all bool, err error) {
+	var b [usageSize]byte
 	if _, err := u.file.ReadAt(b[:], 0); err != nil {
-		return 0, err
+		return 0, false, err
 	}
 	for i := range stripes {
 		sum += count(b[i*countSize:])
 	}
-	return sum, nil
+	return sum, count(b[counted*countSize:]) != 0, nil
 }
 
 // count reads a count. One that cannot be is 0, as a file may be damaged.

@@ -1,0 +1,145 @@
+package disk
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// tidied are what may go from the folder of locks, as by a program that removes
+// old files.
+var tidied = map[string]string{"the files": lockFolder + "/*", "their folder": lockFolder}
+
+func removeAll(t *testing.T, s *Store, pattern string) {
+	t.Helper()
+	all, err := filepath.Glob(filepath.Join(s.folder.Name(), pattern))
+	if err != nil || len(all) == 0 {
+		t.Fatalf("there is no %s: %v", pattern, err)
+	}
+	for _, path := range all {
+		if err := os.RemoveAll(path); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// Stores whose locks were opened before they were removed, and those that
+// opened them since, exclude each other.
+func TestRemovedLocks(t *testing.T) {
+	t.Parallel()
+	for name, pattern := range tidied {
+		for _, first := range []string{"before", "since"} {
+			before := newStore(t, newPath(t), nil)
+			mustSet(t, before, "k", "v")
+			removeAll(t, before, pattern)
+			a, b := before, newStore(t, before.folder.Name(), nil)
+			if first == "since" {
+				a, b = b, a
+			}
+			p, _ := a.placeOf("k")
+			err := a.hold(t.Context(), p.stripe(), func() error {
+				locked, err := b.locks[p.stripe()].tryLock()
+				if locked {
+					b.locks[p.stripe()].unlock()
+				}
+				if locked || err != nil {
+					t.Errorf("%s are removed, held by the one from %s: the other's lock = %v, %v", name, first, locked, err)
+				}
+				return nil
+			})
+			wantErr(t, "hold", err, nil)
+			mustSet(t, b, "k", "w")
+			wantValue(t, a, "k", "w")
+		}
+	}
+}
+
+// Whoever waited for a lock while it was removed then waits for the new one.
+func TestRemovedLockWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		waits := newStore(t, newPath(t), nil)
+		old := newStore(t, waits.folder.Name(), nil)
+		p, _ := old.placeOf("k")
+		holder := old.locks[p.stripe()]
+		wantErr(t, "lock", holder.lock(t.Context()), nil)
+		set := make(chan error, 1)
+		go func() { set <- waits.Set(context.Background(), "k", []byte("v"), 0) }()
+		time.Sleep(time.Second)
+
+		removeAll(t, waits, lockFolder)
+		since := newStore(t, waits.folder.Name(), nil)
+		err := since.hold(t.Context(), p.stripe(), func() error {
+			holder.unlock()
+			time.Sleep(time.Second)
+			if exists(pathOfKey(since, "k")) {
+				t.Error("it was written under the lock that is removed")
+			}
+			return nil
+		})
+		wantErr(t, "hold", err, nil)
+		wantErr(t, "Set", <-set, nil)
+		wantValue(t, since, "k", "v")
+	})
+}
+
+// Where the file that says when the last sweep was is removed, an open Store
+// sweeps within the hour, and makes room as before.
+func TestRemovedSweepFile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, newPath(t), &Options{MaxBytes: 1000})
+		if err := s.Set(t.Context(), "k", nil, time.Minute); err != nil {
+			t.Fatal(err)
+		}
+		removeAll(t, s, sweepName)
+		time.Sleep(sweepEvery * 2) // its time was that of the world outside
+		synctest.Wait()
+		if exists(pathOfKey(s, "k")) || s.Stats().Expired != 1 {
+			t.Errorf("not swept: %+v", s.Stats())
+		}
+		removeAll(t, s, sweepName)
+		for i := range 20 {
+			mustSet(t, s, fmt.Sprint(i), strings.Repeat("v", 100))
+			if size := sizeOf(t, s.folder.Name()); size > 1000 {
+				t.Fatalf("the files have %d bytes", size)
+			}
+		}
+	})
+}
+
+// The bound holds where the file of counts is lost, also if the first who
+// opens the folder writes nothing.
+func TestLostUsage(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	for name, lose := range map[string]func(path string) error{
+		"removed": os.Remove,
+		"empty":   func(path string) error { return os.Truncate(path, 0) },
+		"cut":     func(path string) error { return os.Truncate(path, countSize) },
+		"zeros":   func(path string) error { return os.WriteFile(path, make([]byte, 4096), fileMode) },
+	} {
+		path := newPath(t)
+		write := func(prefix string) *Store {
+			s := newStore(t, path, &Options{MaxBytes: most})
+			for i := range 9 {
+				mustSet(t, s, prefix+fmt.Sprint(i), strings.Repeat("v", 1000))
+				if size := sizeOf(t, path); size > most {
+					t.Fatalf("%s: the files have %d bytes", name, size)
+				}
+			}
+			return s
+		}
+		wantErr(t, "Close", write("a").Close(), nil)
+		if err := lose(filepath.Join(path, usageName)); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, "Close", newStore(t, path, &Options{MaxBytes: most}).Close(), nil)
+		if got := write("b").Stats().Bytes; got != sizeOf(t, path) {
+			t.Errorf("%s: the files have %d bytes, and Stats says %d", name, sizeOf(t, path), got)
+		}
+	}
+}
