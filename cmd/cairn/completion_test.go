@@ -14,8 +14,11 @@ import (
 func complete(t *testing.T, shell, driver string, words ...string) []string {
 	t.Helper()
 	path, err := exec.LookPath(shell)
+	if err != nil && os.Getenv("CAIRN_TEST_SERVERS") == "required" {
+		t.Fatal(err)
+	}
 	if err != nil {
-		t.Skipf("%s is not installed", shell)
+		t.Skipf("%s is not installed; make servers installs it", shell)
 	}
 	file := filepath.Join(t.TempDir(), "completion")
 	if err := os.WriteFile(file, []byte(cairn(t, "", "", "completion", shell).stdout), 0o666); err != nil {

@@ -58,11 +58,7 @@ type level struct {
 }
 
 func explain(ctx context.Context, c *call, locks, asJSON bool) error {
-	key, err := c.one("KEY")
-	if err != nil {
-		return err
-	}
-	s, err := c.open(ctx)
+	key, s, err := c.openKey(ctx)
 	if err != nil {
 		return err
 	}

@@ -233,6 +233,16 @@ func (c *call) one(what string) (string, error) {
 	return "", usagef("takes one %s, not %d arguments", what, len(c.args))
 }
 
+// openKey returns the only argument, a key, and opens the store that has it.
+func (c *call) openKey(ctx context.Context) (string, store.Store, error) {
+	key, err := c.one("KEY")
+	if err != nil {
+		return "", nil, err
+	}
+	s, err := c.open(ctx)
+	return key, s, err
+}
+
 // none returns an error if there are arguments.
 func (c *call) none() error {
 	if len(c.args) > 0 {

@@ -23,11 +23,7 @@ takes it apart.`,
 }
 
 func get(ctx context.Context, c *call, asJSON bool) error {
-	key, err := c.one("KEY")
-	if err != nil {
-		return err
-	}
-	s, err := c.open(ctx)
+	key, s, err := c.openKey(ctx)
 	if err != nil {
 		return err
 	}

@@ -23,11 +23,7 @@ store cannot tell.`,
 }
 
 func printTTL(ctx context.Context, c *call, asJSON bool) error {
-	key, err := c.one("KEY")
-	if err != nil {
-		return err
-	}
-	s, err := c.open(ctx)
+	key, s, err := c.openKey(ctx)
 	if err != nil {
 		return err
 	}
