@@ -208,6 +208,7 @@ func TestRemovedFolder(t *testing.T) {
 	t.Parallel()
 	s := newStore(t, newPath(t), &Options{MaxBytes: 1 << 20})
 	mustSet(t, s, "k", "v")
+	s.sweeper.stop() // or it makes the file of its lock again, while the folder is emptied
 	if err := os.RemoveAll(s.folder.Name()); err != nil {
 		t.Fatal(err)
 	}
