@@ -161,11 +161,24 @@ func (f *folder) claimEmpty() error {
 	if err := f.Chmod(".", folderMode); err != nil {
 		return err
 	}
+	return f.writeTag()
+}
+
+func (f *folder) writeTag() error {
 	name, err := f.temporary(tagName, []byte(tag), false)
 	if err != nil {
 		return err
 	}
 	return f.rename(name, tagName)
+}
+
+// keepTag writes the tag of a folder that was claimed, if it was removed.
+func (f *folder) keepTag() error {
+	_, err := f.Lstat(tagName)
+	if errors.Is(err, fs.ErrNotExist) {
+		return f.writeTag()
+	}
+	return err
 }
 
 // makeFolder makes a folder unless there is one. It refuses anything else that

@@ -41,7 +41,7 @@ func TestPlantedLinks(t *testing.T) {
 		},
 		"the locks":        {at: in(lockFolder), toFolder: true, set: store.ErrInvalid, again: store.ErrInvalid, open: store.ErrInvalid},
 		"the sweep's lock": {at: in(sweepName), open: store.ErrInvalid},
-		"the counts":       {at: in(usageName), open: store.ErrInvalid},
+		"the counts":       {at: in(usageName), set: store.ErrInvalid, again: store.ErrInvalid, open: store.ErrInvalid},
 		"the tag":          {at: in(tagName), open: store.ErrInvalid},
 	} {
 		for _, used := range []bool{false, true} {

@@ -93,6 +93,10 @@ func (s *Store) sweepIfFree(ctx context.Context) error {
 // that have died; it counts the bytes anew, and finds the candidates.
 func (s *Store) sweep(ctx context.Context) error {
 	s.sweeper.oldest = nil
+	usage, err := s.usage.file()
+	if err != nil {
+		return err
+	}
 	var oldest []candidate
 	for stripe := range stripes {
 		err := s.hold(ctx, stripe, func() error {
@@ -116,7 +120,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 	s.sweeper.oldest = s.sweeper.oldestOf(oldest)
 	s.sweepRoot()
-	if err := s.usage.set(counted, 1); err != nil {
+	if err := s.usage.setCounted(usage); err != nil {
 		return err
 	}
 	return s.folder.Chtimes(sweepName, time.Time{}, time.Now())
@@ -188,8 +192,10 @@ func (s *Store) sweepTemporary(path string) {
 	}
 }
 
-// sweepRoot removes what a process has left that died when it made the tag.
+// sweepRoot makes the tag again if it was removed, and removes what a process
+// has left that died when it made the tag. What fails the next sweep tries again.
 func (s *Store) sweepRoot() {
+	_ = s.folder.keepTag()
 	there, err := fs.ReadDir(s.folder.FS(), ".")
 	if err != nil {
 		return

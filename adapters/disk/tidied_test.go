@@ -143,3 +143,70 @@ func TestLostUsage(t *testing.T) {
 		}
 	}
 }
+
+// Where files that Stores share are lost while one of them is open, all of them
+// and those that open the folder since go on, and the bound holds.
+func TestTidiedWhileOpen(t *testing.T) {
+	t.Parallel()
+	const most = 10_000
+	for name, lose := range map[string]func(t *testing.T, s *Store){
+		"everything":    func(t *testing.T, s *Store) { removeAll(t, s, "*") },
+		"the counts":    func(t *testing.T, s *Store) { removeAll(t, s, usageName) },
+		"counts zeroed": func(t *testing.T, s *Store) { wantErr(t, "Truncate", os.Truncate(pathOfUsage(s), 0), nil) },
+		"counts cut":    func(t *testing.T, s *Store) { wantErr(t, "Truncate", os.Truncate(pathOfUsage(s), 100), nil) },
+	} {
+		path, o := newPath(t), &Options{MaxBytes: most}
+		stores := []*Store{newStore(t, path, o), newStore(t, path, o)}
+		stores[0].sweeper.stop() // or it makes the file of its lock again, while the folder is emptied
+		stores[1].sweeper.stop()
+		write := func(prefix string) {
+			for i := range 15 {
+				mustSet(t, stores[i%len(stores)], prefix+fmt.Sprint(i), strings.Repeat("v", 1000))
+				if size := sizeOf(t, path); size > most {
+					t.Fatalf("%s are lost: the files have %d bytes", name, size)
+				}
+			}
+		}
+		write("before")
+		lose(t, stores[0])
+		mustSet(t, stores[0], "k", "v")
+		stores = append(stores, newStore(t, path, o))
+		write("since")
+		for i, s := range stores {
+			if got := s.Stats().Bytes; got != sizeOf(t, path) {
+				t.Errorf("%s are lost: the files have %d bytes, and store %d says %d", name, sizeOf(t, path), i, got)
+			}
+		}
+	}
+}
+
+func pathOfUsage(s *Store) string { return filepath.Join(s.folder.Name(), usageName) }
+
+// A sweep that began with another file of counts does not say that the new one
+// has all of them.
+func TestUsageLostInSweep(t *testing.T) {
+	t.Parallel()
+	s := newStore(t, newPath(t), &Options{MaxBytes: 1 << 20})
+	mustSet(t, s, "k", "v")
+	before, err := s.usage.file()
+	wantErr(t, "file", err, nil)
+	removeAll(t, s, usageName)
+	wantErr(t, "setCounted", s.usage.setCounted(before), nil)
+	if _, all, err := s.usage.total(); all || err != nil {
+		t.Errorf("all are counted: %v, %v", all, err)
+	}
+}
+
+// A folder whose tag is removed while it is open can be opened again, after the
+// next sweep.
+func TestRemovedTag(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newStore(t, newPath(t), nil)
+		mustSet(t, s, "k", "v")
+		removeAll(t, s, tagName)
+		removeAll(t, s, sweepName) // its time was that of the world outside
+		time.Sleep(sweepEvery * 2)
+		synctest.Wait()
+		wantValue(t, newStore(t, s.folder.Name(), nil), "k", "v")
+	})
+}

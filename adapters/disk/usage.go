@@ -2,7 +2,9 @@ package disk
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
+	"sync"
 )
 
 // usage is how many bytes the files of entries have, as a count for each
@@ -10,7 +12,11 @@ import (
 // changes its count. It counts up before a file takes its name and down after
 // one has lost it, so that after a crash it says too much rather than too
 // little, until a sweep sets it right.
-type usage struct{ file *os.File }
+type usage struct {
+	folder *folder
+	mu     sync.Mutex
+	opened *os.File
+}
 
 const (
 	usageName = "usage"
@@ -24,7 +30,31 @@ const (
 )
 
 func openUsage(f *folder) (*usage, error) {
-	file, err := f.openShared(usageName)
+	u := &usage{folder: f}
+	_, err := u.file()
+	if err == nil && f.fresh {
+		err = u.set(counted, 1)
+	}
+	return u, err
+}
+
+// file is the one that other Stores open too, and has room for all counts. If it
+// was removed, as by a program that empties the folder, it is made again, and so
+// is the tag, without which nobody could open the folder any more. The old one
+// may still be in use; it is closed once it is not.
+func (u *usage) file() (*os.File, error) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.opened != nil {
+		info, err := u.opened.Stat()
+		if err != nil || !isRemoved(info) && info.Size() >= usageSize {
+			return u.opened, err
+		}
+		if err := u.folder.keepTag(); err != nil {
+			return nil, errors.Join(u.folder.removed(), err)
+		}
+	}
+	file, err := u.folder.openShared(usageName)
 	if err != nil {
 		return nil, err
 	}
@@ -36,11 +66,8 @@ func openUsage(f *folder) (*usage, error) {
 		file.Close()
 		return nil, err
 	}
-	u := &usage{file}
-	if f.fresh {
-		err = u.set(counted, 1)
-	}
-	return u, err
+	u.opened = file
+	return file, nil
 }
 
 // add changes the count of a stripe, for who has its lock.
@@ -48,26 +75,52 @@ func (u *usage) add(stripe int, n int64) error {
 	if n == 0 {
 		return nil
 	}
-	var b [countSize]byte
-	if _, err := u.file.ReadAt(b[:], int64(stripe*countSize)); err != nil {
+	file, err := u.file()
+	if err != nil {
 		return err
 	}
-	return u.set(stripe, count(b[:])+n)
+	var b [countSize]byte
+	if _, err := file.ReadAt(b[:], int64(stripe*countSize)); err != nil {
+		return err
+	}
+	return setIn(file, stripe, count(b[:])+n)
 }
 
 // set sets the count of a stripe, for who has its lock.
 func (u *usage) set(stripe int, n int64) error {
+	file, err := u.file()
+	if err != nil {
+		return err
+	}
+	return setIn(file, stripe, n)
+}
+
+func setIn(file *os.File, stripe int, n int64) error {
 	var b [countSize]byte
 	binary.LittleEndian.PutUint64(b[:], uint64(max(n, 0)))
-	_, err := u.file.WriteAt(b[:], int64(stripe*countSize))
+	_, err := file.WriteAt(b[:], int64(stripe*countSize))
 	return err
+}
+
+// setCounted says that the counts in file are of all entries, if it still is the
+// one where they are kept.
+func (u *usage) setCounted(file *os.File) error {
+	now, err := u.file()
+	if err != nil || now != file {
+		return err
+	}
+	return setIn(file, counted, 1)
 }
 
 // total is the sum of all counts. It is too little unless all entries are
 // counted, which a sweep sees to.
 func (u *usage) total() (sum int64, all bool, err error) {
+	file, err := u.file()
+	if err != nil {
+		return 0, false, err
+	}
 	var b [usageSize]byte
-	if _, err := u.file.ReadAt(b[:], 0); err != nil {
+	if _, err := file.ReadAt(b[:], 0); err != nil {
 		return 0, false, err
 	}
 	for i := range stripes {
@@ -85,4 +138,8 @@ func count(b []byte) int64 {
 	return 0
 }
 
-func (u *usage) close() { u.file.Close() }
+func (u *usage) close() {
+	if u.opened != nil {
+		u.opened.Close()
+	}
+}
