@@ -2,6 +2,7 @@ package memo_test
 
 import (
 	"context"
+	"errors"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -46,7 +47,9 @@ func TestStatsOverLayers(t *testing.T) {
 }
 
 // Layers have the method of leases whether their last layer has any or not, and
-// only the first load shows it. What that brings is stored all the same.
+// only the first load shows it. What that brings is stored all the same, and it
+// is made under the lock of the Memo's option, which GetMany with FillMany does
+// not take.
 func TestFirstLoadOverLayersWithoutLeases(t *testing.T) {
 	loads := map[string]func(t *testing.T, f *memo.Func[int, int]){
 		"Get": func(t *testing.T, f *memo.Func[int, int]) {
@@ -66,21 +69,56 @@ func TestFirstLoadOverLayersWithoutLeases(t *testing.T) {
 		}
 		return nil
 	}
+	locked := map[string]map[bool]int64{"Get": {false: 1, true: 1}, "GetMany": {false: 2, true: 0}}
 	for name, load := range loads {
 		for _, o := range []*memo.FuncOptions[int, int]{nil, {FillMany: fillMany}} {
 			synctest.Test(t, func(t *testing.T) {
-				far := storetest.Bare(newMemory(t))
-				s, err := layered.New(newMemory(t), far, &layered.Options{Coherence: layered.Bounded(time.Minute)})
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(func() { _ = s.Close() })
-				f := wrap(t, newMemo(t, s, nil), "f", func(_ context.Context, k int) (int, error) { return k, nil }, o)
+				var l locks
+				f := wrap(t, newMemo(t, layersWithoutLeases(t), &memo.Options{Lock: l.lock}), "f", func(_ context.Context, k int) (int, error) {
+					if l.acquired.Load() == l.released.Load() {
+						t.Errorf("%s: the function is called without the lock", name)
+					}
+					return k, nil
+				}, o)
 				load(t, f)
+				l.want(t, name, locked[name][o != nil])
 				if r, err := f.Lookup(t.Context(), 7); r.Source != memo.SourceMemory || err != nil {
 					t.Errorf("after %s, FillMany %v: got %+v, %v", name, o != nil, r, err)
 				}
 			})
 		}
 	}
+}
+
+// The first load gives the lock back however it ends.
+func TestFirstLoadWithoutLeasesUnlocks(t *testing.T) {
+	for name, load := range map[string]func() (int, error){
+		"an error": func() (int, error) { return 0, errors.New("failed") },
+		"a panic":  func() (int, error) { panic("failed") },
+		"too long": func() (int, error) { time.Sleep(time.Minute); return 0, nil },
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			var l locks
+			m := newMemo(t, layersWithoutLeases(t), &memo.Options{Lock: l.lock, Policy: memo.Policy{LoadTimeout: time.Second}})
+			f := wrap(t, m, "f", func(context.Context, int) (int, error) { return load() }, nil)
+			func() {
+				defer func() { _ = recover() }() // the caller gets the panic
+				if v, err := f.Get(t.Context(), 7); err == nil {
+					t.Errorf("%s: got %v", name, v)
+				}
+			}()
+			time.Sleep(2 * time.Minute)
+			l.want(t, name, 1)
+		})
+	}
+}
+
+func layersWithoutLeases(t *testing.T) *layered.Store {
+	t.Helper()
+	s, err := layered.New(newMemory(t), storetest.Bare(newMemory(t)), &layered.Options{Coherence: layered.Bounded(time.Minute)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }

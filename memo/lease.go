@@ -37,7 +37,7 @@ type lease struct {
 	key, token string
 	ctx        context.Context // with the values of the load's, and no end
 	state      leaseState
-	rest       func() // ends what goes on in the background; set when it is held
+	rest       func() // if set: ends what goes on in the background, or gives back a lock
 }
 
 // leaseState is what is known about a lease.
@@ -82,6 +82,7 @@ func (f *Func[K, V]) leasedRequest(v *query, key string, k K, s sighting[V], see
 		},
 		Fill: func(ctx context.Context, o *outcome[V]) {
 			if l.state == leaseless {
+				defer l.end()
 				f.fill(ctx, v, key, o)
 			} else {
 				f.fillLeased(ctx, l, o)
@@ -107,7 +108,7 @@ func (f *Func[K, V]) loadLeased(ctx context.Context, v *query, l *lease, k K, s 
 			return nil, err
 		}
 		if l.state == leaseless {
-			return f.make(ctx, v, l.key, k, s)
+			return f.loadLocked(ctx, v, l.key, k, s, &l.rest)
 		}
 		if err != nil {
 			failed := *v

@@ -44,22 +44,15 @@ func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flig
 					return o, nil
 				}
 			}
-			if f.memo.lock == nil || f.memo.leases(v.at) {
+			if f.memo.leases(v.at) {
 				return f.make(ctx, v, key, k, s)
 			}
-			release = f.acquire(ctx, key)
 			defer func() {
 				if o == nil { // else Fill or Void does it
 					release()
 				}
 			}()
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			if o := f.lookAgain(ctx, v, key, s); o != nil {
-				return o, nil
-			}
-			return f.make(ctx, v, key, k, s)
+			return f.loadLocked(ctx, v, key, k, s, &release)
 		},
 		Fill: func(ctx context.Context, o *outcome[V]) {
 			defer release()
@@ -70,6 +63,21 @@ func (f *Func[K, V]) request(v *query, key string, k K, s sighting[V], seen flig
 			f.counters.add(loadVoided, 1)
 		},
 	}
+}
+
+// loadLocked loads under the lock of the Memo's option, if there is one. That is
+// given back by what release is set to, also if the load fails.
+func (f *Func[K, V]) loadLocked(ctx context.Context, v *query, key string, k K, s sighting[V], release *func()) (*outcome[V], error) {
+	if f.memo.lock != nil {
+		*release = f.acquire(ctx, key)
+		if err := ctx.Err(); err != nil {
+			return nil, err
+		}
+		if o := f.lookAgain(ctx, v, key, s); o != nil {
+			return o, nil
+		}
+	}
+	return f.make(ctx, v, key, k, s)
 }
 
 // epoch is that of the generation that the caller has seen.
