@@ -42,10 +42,12 @@ func (s *Store) timeLeft(e entry) (time.Duration, bool) {
 // newEntry makes the entry that a write of l under key stores. The error is
 // ErrTooLarge, or ErrInvalid if a size is needed and l cannot be encoded.
 func (s *Store) newEntry(o *Options, op, key string, l *store.Live, ttl time.Duration) (entry, error) {
-	if o.MaxBytes > 0 {
+	if o.MaxBytes > 0 || o.encode {
 		if _, err := l.Bytes(); err != nil {
 			return entry{}, encodeError(op, key, err)
 		}
+	}
+	if o.MaxBytes > 0 {
 		if size := size(key, l); size > o.MaxBytes {
 			return entry{}, store.Errorf(op, key, store.ErrTooLarge, "the entry takes %d bytes, more than MaxBytes, which is %d", size, o.MaxBytes)
 		}

@@ -1,9 +1,6 @@
 package memory
 
 import (
-	"sync"
-	"sync/atomic"
-
 	"github.com/cairncache/cairn/adapters/memory/internal/cache"
 	"github.com/cairncache/cairn/store"
 )
@@ -23,95 +20,72 @@ const (
 	Popped   = cache.Popped   // by Pop
 )
 
-// A backlog is what has been noted and not been told, in its order.
-type backlog[T any] struct {
-	n     atomic.Int64 // len(queue); 0 is all that a call finds where nobody is told
-	mu    sync.Mutex
-	queue []T
-}
+// A removal is a value that has left, and the Options of that moment, whose hook
+// is told of it.
+type removal = cache.Removal[string, store.Live]
 
-func (b *backlog[T]) put(one T) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	b.queue = append(b.queue, one)
-	b.n.Store(int64(len(b.queue)))
-}
-
-func (b *backlog[T]) take() (first T, ok bool) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if len(b.queue) == 0 {
-		return first, false
+// hooks is cache.Options.Hooks.
+func (s *Store) hooks(cause Cause) any {
+	if o := s.options.Load(); o.OnRemove != nil || isEviction(cause) && s.watching.list.Load() != nil {
+		return o
 	}
-	var none T
-	first, b.queue[0] = b.queue[0], none
-	if b.queue = b.queue[1:]; len(b.queue) == 0 {
-		b.queue = nil
-	}
-	b.n.Store(int64(len(b.queue)))
-	return first, true
+	return nil
 }
 
-// A change is a value that was set, or one that was removed.
-type change struct {
-	hooks    *Options // those of the moment of the change are told of it
-	key      string
-	new, old *store.Live
-	replaced bool
-	cause    Cause // 0 if it was set
+// isEviction is whether a value has left by no call for its key.
+func isEviction(cause Cause) bool { return cause == Capacity || cause == Expired || cause == Popped }
+
+// A report is what one call has changed.
+type report struct {
+	changed string // the key that was written, for the watchers, unless it is empty
+	removed []removal
+	onSet   func() // nil if it is not to be called
 }
 
-// noteSet takes note of a write, and noteRemoval of a value that has left,
-// under the lock of the entry; who releases it calls report.
-func (s *Store) noteSet(key string, new, old *store.Live, replaced bool) {
+// noteSet takes note of a write, under the lock of the entry.
+func (s *Store) noteSet(r *report, key string, new, old *store.Live, replaced bool) {
 	if o := s.options.Load(); o.OnSet != nil {
 		if !replaced {
 			old = nil
 		}
-		s.reports.put(change{hooks: o, key: key, new: new, old: old, replaced: replaced})
+		r.onSet = func() { o.OnSet(key, new, old, replaced) }
 	}
 }
 
-func (s *Store) noteRemoval(key string, l *store.Live, cause Cause) {
-	if o := s.options.Load(); o.OnRemove != nil {
-		s.reports.put(change{hooks: o, key: key, old: l, cause: cause})
+// tell tells the watchers, and then the hooks. Nothing is locked, so that they
+// may use the Store; of what they change they are told within that.
+func (s *Store) tell(r report) {
+	if len(r.removed) > 0 || r.onSet != nil {
+		defer s.tellHooks(r.removed, r.onSet) // also if a watcher ends the goroutine
 	}
-	if cause == Capacity || cause == Expired || cause == Popped {
-		s.watching.evict(key)
-	}
+	s.tellWatchers(&r)
 }
 
-// report tells the watchers, and then the hooks, what this goroutine has changed,
-// and what others have. See tell for changed.
-func (s *Store) report(changed string) {
-	defer s.reportHooks() // also if a watcher ends the goroutine
-	s.tell(changed)
-}
+func (s *Store) tellRemoved(removed []removal) { s.tell(report{removed: removed}) }
 
-// reportHooks takes one change at a time, so that none is lost if a hook ends
-// the goroutine.
-func (s *Store) reportHooks() {
-	if s.reports.n.Load() == 0 {
-		return
-	}
-	for {
-		c, ok := s.reports.take()
-		if !ok {
-			return
+func (s *Store) tellHooks(removed []removal, onSet func()) {
+	defer func() {
+		if len(removed) > 0 || onSet != nil { // a hook has ended the goroutine
+			s.tellHooks(removed, onSet)
 		}
-		s.hook(c)
+	}()
+	for len(removed) > 0 {
+		one := removed[0]
+		removed = removed[1:]
+		if f := one.Hooks.(*Options).OnRemove; f != nil {
+			s.contained(func() { f(one.Key, one.Value, one.Cause) })
+		}
+	}
+	if f := onSet; f != nil {
+		onSet = nil
+		s.contained(f)
 	}
 }
 
-// hook calls OnSet or OnRemove.
-func (s *Store) hook(c change) {
+// contained calls a hook.
+func (s *Store) contained(hook func()) {
 	defer s.contain()
-	s.await(c.key)
-	if c.cause != 0 {
-		c.hooks.OnRemove(c.key, c.old, c.cause)
-	} else {
-		c.hooks.OnSet(c.key, c.new, c.old, c.replaced)
-	}
+	hook()
 }
 
 // hit and missed are the end of each read that counts.
@@ -139,11 +113,4 @@ func (s *Store) contain() {
 	if recover() != nil {
 		s.panics.Add(1)
 	}
-}
-
-// await returns when the change of key is done: it was noted under a lock that
-// another goroutine may still hold.
-func (s *Store) await(key string) {
-	slot := s.cache.Lock(key)
-	slot.Unlock()
 }

@@ -256,9 +256,9 @@ func TestHookMayUseTheStore(t *testing.T) {
 
 func TestHookThatFails(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		told := 0
+		var told atomic.Int32
 		s := newStore(t, &Options{OnRemove: func(key string, _ *store.Live, _ Cause) {
-			told++
+			told.Add(1)
 			switch key {
 			case "panics":
 				panic("on purpose")
@@ -277,8 +277,8 @@ func TestHookThatFails(t *testing.T) {
 		}
 		time.Sleep(time.Minute)
 		synctest.Wait()
-		if told != len(keys) {
-			t.Errorf("OnRemove was told of %d removals, want %d", told, len(keys))
+		if n := told.Load(); int(n) != len(keys) {
+			t.Errorf("OnRemove was told of %d removals, want %d", n, len(keys))
 		}
 		if n := s.Stats().HookPanics; n != 1 {
 			t.Errorf("Stats counts %d panics, want 1", n)
@@ -320,6 +320,71 @@ func TestExpiryOutlivesHookThatExits(t *testing.T) {
 			t.Errorf("%d entries stay", got.Entries)
 		}
 	})
+}
+
+// A hook that uses the Store while it is told of one removal is not told of the
+// next one within that: it may hold a lock, and there may be millions.
+func TestHooksAreNotNested(t *testing.T) {
+	const n = 1000
+	removals := map[string]func(s *Store, c *Typed[int, int]){
+		"Evict": func(s *Store, c *Typed[int, int]) { s.Evict(n); c.Evict(n) },
+		"Clear": func(s *Store, c *Typed[int, int]) { s.Clear(t.Context()); c.Clear() },
+		"Resize": func(s *Store, c *Typed[int, int]) {
+			s.Resize(1)
+			c.Resize(1)
+			s.Pop()
+			c.Pop()
+		},
+		"expiry": func(*Store, *Typed[int, int]) { time.Sleep(2 * time.Hour); synctest.Wait() },
+	}
+	for name, remove := range removals {
+		synctest.Test(t, func(t *testing.T) {
+			var mu sync.Mutex // a nested call would wait for it for ever
+			var told int
+			hook := func(use func()) {
+				mu.Lock()
+				defer mu.Unlock()
+				told++
+				use()
+			}
+			var s *Store
+			s = newStore(t, &Options{TTL: time.Hour, OnRemove: func(key string, _ *store.Live, _ Cause) {
+				hook(func() { s.Delete(context.Background(), "companion of "+key) })
+			}})
+			var c *Typed[int, int]
+			c = newTyped(t, &TypedOptions[int, int]{TTL: time.Hour, OnRemove: func(key, _ int, _ Cause) {
+				hook(func() { c.Delete(-key - 1) })
+			}})
+			for i := range n {
+				set(t, s, fmt.Sprint(i), "", 0)
+				c.Set(i, i)
+			}
+			remove(s, c)
+			if mu.Lock(); told != 2*n {
+				t.Errorf("%s: OnRemove was told of %d removals, want %d", name, told, 2*n)
+			}
+		})
+	}
+}
+
+// What a hook changes, it is told of before its own call returns.
+func TestHookIsToldOfWhatItChanges(t *testing.T) {
+	var s *Store
+	var told []string
+	s = newStore(t, &Options{Policy: FIFO, OnRemove: func(key string, _ *store.Live, _ Cause) {
+		told = append(told, key)
+		if key == "a" {
+			s.Delete(t.Context(), "c")
+			told = append(told, "end of a")
+		}
+	}})
+	for _, key := range []string{"a", "b", "c"} {
+		set(t, s, key, "", 0)
+	}
+	s.Evict(2)
+	if want := []string{"a", "c", "end of a", "b"}; !slices.Equal(told, want) {
+		t.Errorf("the hook was told of %q, want %q", told, want)
+	}
 }
 
 func TestCauseString(t *testing.T) {

@@ -19,14 +19,12 @@ func (s *Store) Has(ctx context.Context, key string) (bool, error) {
 
 // Len is the number of entries. It removes the expired ones first.
 func (s *Store) Len() int {
-	defer s.report("")
 	return s.cache.Len()
 }
 
 // Full is whether another entry, however small, evicts one. It removes what has
 // expired first.
 func (s *Store) Full() bool {
-	defer s.report("")
 	return s.cache.Full(entryOverhead + 1) // no key is empty
 }
 
@@ -57,7 +55,6 @@ func (s *Store) Copy() map[string]*store.Live {
 // Pop removes the entry that would be evicted next, and returns it. It reports
 // false if there is none.
 func (s *Store) Pop() (key string, l *store.Live, ok bool) {
-	defer s.report("")
 	key, e, ok := s.cache.Pop()
 	return key, e.Value, ok
 }
@@ -65,13 +62,11 @@ func (s *Store) Pop() (key string, l *store.Live, ok bool) {
 // Evict evicts n entries in the order of the policy, and returns how many there
 // were to evict. What has expired goes first, and counts.
 func (s *Store) Evict(n int) (evicted int) {
-	defer s.report("")
 	return s.cache.Evict(n)
 }
 
 // DeleteExpired removes the entries that have expired, as the Store does by
 // itself a tenth of a second later, and returns how many there were.
 func (s *Store) DeleteExpired() (expired int) {
-	defer s.report("")
 	return s.cache.Expire()
 }

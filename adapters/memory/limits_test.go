@@ -361,3 +361,47 @@ func TestLimitsWithinSetMany(t *testing.T) {
 		}
 	}
 }
+
+// Large values that are used once evict what is hardly used, wherever that is,
+// and not all that happens to share a lock with them.
+func TestLargeValuesSpareWhatIsUsed(t *testing.T) {
+	const maxBytes = 32 << 20 // makes several shards
+	s := newStore(t, &Options{MaxBytes: maxBytes})
+	small, large := store.LiveBytes(make([]byte, 1000)), store.LiveBytes(make([]byte, maxBytes/8))
+	const room = maxBytes / (1000 + entryOverhead)
+	const hot = room / 40
+	setLive := func(key string, l *store.Live) {
+		t.Helper()
+		if err := s.SetLive(t.Context(), key, l, 0); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i := range hot {
+		setLive(fmt.Sprint("hot ", i), small)
+	}
+	for i := range room {
+		setLive(fmt.Sprint("cold ", i), small)
+		if i%(room/10) == 0 {
+			for j := range hot {
+				_, _ = s.GetLive(t.Context(), fmt.Sprint("hot ", j))
+			}
+		}
+	}
+	left := func() (n int) {
+		for i := range hot {
+			if ok, _ := s.Has(t.Context(), fmt.Sprint("hot ", i)); ok {
+				n++
+			}
+		}
+		return n
+	}
+	if n := left(); n < hot*9/10 {
+		t.Fatalf("%d of %d entries that are used are there before any large one", n, hot)
+	}
+	for i := range 16 {
+		setLive(fmt.Sprint("large ", i), large)
+	}
+	if n := left(); n < hot*9/10 {
+		t.Errorf("%d of %d entries that are used are left after the large ones", n, hot)
+	}
+}

@@ -44,8 +44,7 @@ type Store struct {
 	leases   leases
 	locks    locks
 	watching watching
-	reports  backlog[change] // that OnSet and OnRemove have not been told of
-	panics   atomic.Uint64   // of hooks and watchers
+	panics   atomic.Uint64 // of hooks and watchers
 }
 
 var (
@@ -80,8 +79,8 @@ func New(o *Options) (*Store, error) {
 	s.cache = cache.New(cache.Options[string, store.Live]{
 		Limits:  complete.limits(),
 		Size:    size,
-		Removed: s.noteRemoval,
-		Swept:   func() { s.report("") },
+		Hooks:   s.hooks,
+		Removed: s.tellRemoved,
 	})
 	s.initLeases()
 	return s, nil

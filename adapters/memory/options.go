@@ -64,14 +64,17 @@ type Options struct {
 	// value, or with nil and false if there was none.
 	//
 	// This and the other hooks get values that are shared and read-only. They
-	// are called outside all locks, mostly by the goroutine whose call they
-	// tell of and before that call returns, so they should be quick. Several
-	// goroutines may call them at once. What one goroutine has changed they are
-	// told in its order, unless another tells a part of it. A panic in one ends
-	// that one call of it, and is counted in Stats.
+	// are called outside all locks, by the goroutine whose call they tell of and
+	// before that call returns, so they should be quick; of what the Store
+	// removes by itself once it has expired, by a goroutine of its own. Several
+	// goroutines may call them at once. What one call has changed they are told
+	// in its order. A panic in one ends that one call of it, and is counted in
+	// Stats.
 	//
-	// They may use the Store. One that puts back whatever was evicted evicts
-	// another by that, and calls itself until the stack is full.
+	// They may use the Store, but hold no lock then that they take themselves: of
+	// what a hook changes they are told before its own call returns. One that puts
+	// back whatever was evicted evicts another by that, and calls itself until the
+	// stack is full.
 	OnGet func(key string, l *store.Live, found bool)
 
 	// OnSet, if not nil, is called once for each write of a value, after
@@ -83,6 +86,8 @@ type Options struct {
 	// Store, after the removal, with the cause. Close does not report what it
 	// drops.
 	OnRemove func(key string, l *store.Live, cause Cause)
+
+	encode bool // what is written, though MaxBytes is 0: it is about to be set
 }
 
 // complete is o, with the defaults filled in.
@@ -127,7 +132,11 @@ func (o *Options) limits() cache.Limits {
 
 // Options are the present ones, with the defaults filled in: what to change some
 // of, and give to Reconfigure.
-func (s *Store) Options() Options { return *s.options.Load() }
+func (s *Store) Options() Options {
+	o := *s.options.Load()
+	o.encode = false
+	return o
+}
 
 // Reconfigure gives the Store other options, all of them: those that are zero in
 // o become the defaults again. Entries stay, with their deadlines, but for those that
@@ -161,7 +170,8 @@ func (s *Store) Resize(maxEntries int) error {
 }
 
 func (s *Store) reconfigure(op string, change func(before *Options) *Options) error {
-	defer s.report("") // outside the lock, as hooks may change options themselves
+	var removed []removal
+	defer func() { s.tellRemoved(removed) }() // outside the lock, as hooks may change options themselves
 	s.changing.Lock()
 	defer s.changing.Unlock()
 	if s.closed.Load() {
@@ -173,14 +183,14 @@ func (s *Store) reconfigure(op string, change func(before *Options) *Options) er
 		// What is written from now on has its bytes too: a write that was made
 		// ready for other options is made anew.
 		encoding := *before
-		encoding.MaxBytes = math.MaxInt64
+		encoding.encode = true
 		s.options.Store(&encoding)
 		defer s.options.CompareAndSwap(&encoding, before) // unless next has taken its place
 		if err := s.encodeAll(op); err != nil {
 			return err
 		}
 	}
-	s.cache.Reconfigure(next.limits(), func() { s.options.Store(next) })
+	removed = s.cache.Reconfigure(next.limits(), func() { s.options.Store(next) })
 	return nil
 }
 

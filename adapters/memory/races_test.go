@@ -167,14 +167,14 @@ func TestWriteWaitsForRoom(t *testing.T) {
 		tries := 0
 		meanwhile(func() {
 			s.write("set", key, large, 0, func(entry, bool) Cause { tries++; return Replaced })
-		}, slot.Unlock)
+		}, func() { slot.Unlock() })
 		if found, _ := s.Has(t.Context(), key); !found || tries > 2 {
 			t.Errorf("the Store has %s: %v, after %d tries, and one is in vain", key, found, tries)
 		}
 
 		c.Set("large", limit)
 		typed := c.cache.Lock("large")
-		meanwhile(func() { c.Set(key, limit) }, typed.Unlock)
+		meanwhile(func() { c.Set(key, limit) }, func() { typed.Unlock() })
 		if !c.Has(key) {
 			t.Errorf("the Typed does not have %s, which was set", key)
 		}

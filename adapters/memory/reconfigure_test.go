@@ -167,6 +167,26 @@ func TestMaxBytesTurnedOn(t *testing.T) {
 }
 
 // A panic of an encoder is as an error of it.
+// While values are encoded for a MaxBytes to come, Options are those of before.
+func TestOptionsWhileMaxBytesIsTurnedOn(t *testing.T) {
+	s := newStore(t, nil)
+	before := s.Options()
+	var during []Options
+	l := store.NewLive(1, func() ([]byte, error) {
+		during = append(during, s.Options())
+		return nil, nil
+	})
+	if err := s.SetLive(t.Context(), "k", l, 0); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Reconfigure(&Options{MaxBytes: 1000}); err != nil {
+		t.Fatal(err)
+	}
+	if len(during) != 1 || during[0].MaxBytes != 0 || during[0].MaxEntries != before.MaxEntries || during[0].encode {
+		t.Errorf("the Options were %+v, and before %+v", during, before)
+	}
+}
+
 func TestMaxBytesTurnedOnWithAPanic(t *testing.T) {
 	s := newStore(t, nil)
 	before := s.options.Load()
@@ -309,9 +329,9 @@ func TestReconfigureChangesHooks(t *testing.T) {
 	for _, key := range []string{"a", "b", "c"} {
 		set(t, s, key, "", 0)
 	}
-	s.Evict(2) // b is noted before the hook is told of a
+	s.Evict(2) // b has left before the hook is told of a
 	s.Pop()
-	if want := []string{"first b", "first a", "second c"}; !slices.Equal(told, want) {
+	if want := []string{"first a", "first b", "second c"}; !slices.Equal(told, want) {
 		t.Errorf("the hooks were told %q, want %q", told, want)
 	}
 }

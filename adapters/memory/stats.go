@@ -5,7 +5,8 @@ import "github.com/cairncache/cairn/adapters/memory/internal/cache"
 // Stats is what a Store has done since it was made, or since ResetStats, and
 // what it holds. All of it is of the same moment: every value that was set is
 // either there or has left by one of the causes, unless counting was paused
-// or reset.
+// or reset. Hits and Misses alone may be some reads apart, as a read waits for
+// nobody.
 type Stats struct {
 	Hits   uint64 // entries that Get, GetLive, GetMany, GetWithTTL, GetManyWithTTL and GetOrLease found
 	Misses uint64 // and that they did not find
@@ -44,7 +45,6 @@ func share(part, all uint64) float64 {
 
 // Stats returns the counts as they are now. It removes what has expired first.
 func (s *Store) Stats() Stats {
-	defer s.report("") // of what has expired
 	return statsOf(s.cache.Stats(), s.panics.Load())
 }
 
@@ -86,7 +86,6 @@ func (s *Store) StatsEnabled() bool { return !s.cache.StatsPaused() }
 // and GetOrSet, and Bytes is the sum of the costs, 0 without MaxCost. It removes
 // what has expired first.
 func (t *Typed[K, V]) Stats() Stats {
-	defer t.report()
 	return statsOf(t.cache.Stats(), t.panics.Load())
 }
 

@@ -28,11 +28,10 @@ import (
 // options at run time, watchers, leases and locks. To load what is missing, once
 // for all who ask for it, see package [github.com/cairncache/cairn/memo].
 type Typed[K comparable, V any] struct {
-	cache    *cache.Cache[K, typedValue[V]]
-	options  TypedOptions[K, V] // complete
-	closed   atomic.Bool
-	removals backlog[typedRemoval[K, V]]
-	panics   atomic.Uint64 // of OnRemove
+	cache   *cache.Cache[K, typedValue[V]]
+	options TypedOptions[K, V] // complete
+	closed  atomic.Bool
+	panics  atomic.Uint64 // of OnRemove
 }
 
 // A typedValue is a value and what it costs, so that a function of the user
@@ -45,12 +44,8 @@ type typedValue[V any] struct {
 
 type typedEntry[V any] = cache.Entry[typedValue[V]]
 
-// A typedRemoval is a value that OnRemove has not been told of.
-type typedRemoval[K comparable, V any] struct {
-	key   K
-	value V
-	cause Cause
-}
+// A typedRemoval is a value that OnRemove is to be told of.
+type typedRemoval[K comparable, V any] = cache.Removal[K, typedValue[V]]
 
 // NewTyped makes an empty Typed. Options that make no sense are
 // store.ErrInvalid, and the error names the field.
@@ -68,12 +63,10 @@ func NewTyped[K comparable, V any](o *TypedOptions[K, V]) (*Typed[K, V], error) 
 	options := cache.Options[K, typedValue[V]]{
 		Limits: limits,
 		Size:   func(_ K, v *typedValue[V]) int64 { return v.cost },
-		Swept:  t.report,
 	}
 	if o.OnRemove != nil {
-		options.Removed = func(key K, v *typedValue[V], cause Cause) {
-			t.removals.put(typedRemoval[K, V]{key, v.value, cause})
-		}
+		options.Hooks = func(Cause) any { return t }
+		options.Removed = t.tell
 	}
 	t.cache = cache.New(options)
 	return t, nil
@@ -140,15 +133,19 @@ func (t *Typed[K, V]) SetTTL(key K, value V, ttl time.Duration) {
 // GetOrSet returns the value of key if there is one, as Get does, and otherwise
 // sets value and returns that, also if it costs too much to be stored. Of several calls at the same time one sets.
 func (t *Typed[K, V]) GetOrSet(key K, value V) (actual V, found bool) {
-	if old, ok := t.Get(key); ok {
-		return old, true
+	if e, ok := t.cache.Get(key); ok && !t.expired(e) {
+		t.cache.Hit()
+		return e.Value.value, true
 	}
 	v := &typedValue[V]{value, t.cost(key, value)}
 	if t.stores(v, store.DefaultTTL) {
 		if old := t.set(key, v, store.DefaultTTL, false); old != nil {
+			t.cache.Get(key) // for the policy
+			t.cache.Hit()
 			return old.value, true
 		}
 	}
+	t.cache.Miss()
 	return value, false
 }
 
@@ -158,33 +155,29 @@ func (t *Typed[K, V]) Touch(key K, ttl time.Duration) bool {
 	if ttl < 0 {
 		return t.Delete(key)
 	}
-	defer t.report()
 	slot, old := t.lock(key)
-	defer slot.Unlock()
 	if old != nil {
 		slot.Renew(t.deadline(ttl))
 	}
+	t.tell(slot.Unlock())
 	return old != nil
 }
 
 // Delete removes the entry of key, and reports whether there was one.
 func (t *Typed[K, V]) Delete(key K) bool {
-	defer t.report()
 	slot, old := t.lock(key)
-	defer slot.Unlock()
 	slot.Remove(Deleted)
+	t.tell(slot.Unlock())
 	return old != nil
 }
 
 // Clear removes all entries that are there when it begins.
 func (t *Typed[K, V]) Clear() {
-	defer t.report()
 	t.cache.Clear()
 }
 
 // Len is the number of entries.
 func (t *Typed[K, V]) Len() int {
-	defer t.report()
 	return t.cache.Len()
 }
 
@@ -205,7 +198,6 @@ func (t *Typed[K, V]) All() iter.Seq2[K, V] {
 // Pop removes the entry that would be evicted next, and returns it. It reports
 // false if there is none.
 func (t *Typed[K, V]) Pop() (key K, value V, ok bool) {
-	defer t.report()
 	key, e, ok := t.cache.Pop()
 	if ok {
 		value = e.Value.value
@@ -215,21 +207,18 @@ func (t *Typed[K, V]) Pop() (key K, value V, ok bool) {
 
 // Full is whether another entry evicts one, however little it costs.
 func (t *Typed[K, V]) Full() bool {
-	defer t.report()
 	return t.cache.Full(0)
 }
 
 // DeleteExpired removes the entries that have expired, as the Typed does by
 // itself a tenth of a second later, and returns how many there were.
 func (t *Typed[K, V]) DeleteExpired() (expired int) {
-	defer t.report()
 	return t.cache.Expire()
 }
 
 // Evict evicts n entries in the order of the policy, and returns how many there
 // were to evict. What has expired goes first, and counts.
 func (t *Typed[K, V]) Evict(n int) (evicted int) {
-	defer t.report()
 	return t.cache.Evict(n)
 }
 
@@ -239,8 +228,7 @@ func (t *Typed[K, V]) Resize(maxEntries int) error {
 	if maxEntries < 1 {
 		return store.Errorf("resize", "", store.ErrInvalid, "the size is %d; it must be 1 or more", maxEntries)
 	}
-	defer t.report()
-	t.cache.Reconfigure(cache.Limits{Entries: int64(maxEntries), Bytes: t.options.MaxCost, Policy: t.options.Policy}, nil)
+	t.tell(t.cache.Reconfigure(cache.Limits{Entries: int64(maxEntries), Bytes: t.options.MaxCost, Policy: t.options.Policy}, nil))
 	return nil
 }
 
@@ -280,7 +268,7 @@ func (t *Typed[K, V]) deadline(ttl time.Duration) int64 {
 }
 
 // lock locks the slot of key. It removes what has expired there, and returns
-// what has not, or nil. Who unlocks it calls report afterwards.
+// what has not, or nil.
 func (t *Typed[K, V]) lock(key K) (cache.Slot[K, typedValue[V]], *typedValue[V]) {
 	slot := t.cache.Lock(key)
 	e, ok := slot.Entry()
@@ -295,44 +283,42 @@ func (t *Typed[K, V]) lock(key K) (cache.Slot[K, typedValue[V]], *typedValue[V])
 // that, if there is one.
 func (t *Typed[K, V]) set(key K, v *typedValue[V], ttl time.Duration, replace bool) (old *typedValue[V]) {
 	for {
-		old, done := t.trySet(key, v, ttl, replace)
+		old, removed, done := t.trySet(key, v, ttl, replace)
+		t.tell(removed)
 		if done {
 			return old
 		}
-		t.cache.Evict(1)
+		t.cache.EvictOther(key)
 	}
 }
 
 // trySet reports false as Slot.Put does. It looks at closed under the lock, so
 // that Close finds every entry there is.
-func (t *Typed[K, V]) trySet(key K, v *typedValue[V], ttl time.Duration, replace bool) (old *typedValue[V], done bool) {
-	defer t.report()
+func (t *Typed[K, V]) trySet(key K, v *typedValue[V], ttl time.Duration, replace bool) (old *typedValue[V], removed []typedRemoval[K, V], done bool) {
 	slot := t.cache.LockToPut(key)
-	defer slot.Unlock()
+	defer func() { removed = slot.Unlock() }()
 	if t.closed.Load() {
-		return nil, true
+		return nil, nil, true
 	}
 	befalls := Replaced
 	if e, ok := slot.Entry(); ok && t.expired(e) {
 		befalls = Expired
 	} else if ok && !replace {
-		return e.Value, true
+		return e.Value, nil, true
 	}
-	return nil, slot.Put(typedEntry[V]{Value: v, Deadline: t.deadline(ttl)}, befalls)
+	return nil, nil, slot.Put(typedEntry[V]{Value: v, Deadline: t.deadline(ttl)}, befalls)
 }
 
-// report tells OnRemove what this goroutine has removed, and what others have,
-// one at a time, so that none is lost if OnRemove ends the goroutine.
-func (t *Typed[K, V]) report() {
-	if t.removals.n.Load() == 0 {
+// tell tells OnRemove what one call has removed.
+func (t *Typed[K, V]) tell(removed []typedRemoval[K, V]) {
+	if len(removed) == 0 {
 		return
 	}
-	for {
-		r, ok := t.removals.take()
-		if !ok {
-			return
-		}
-		t.onRemove(r)
+	defer func() { t.tell(removed) }() // also if OnRemove ends the goroutine
+	for len(removed) > 0 {
+		one := removed[0]
+		removed = removed[1:]
+		t.onRemove(one)
 	}
 }
 
@@ -342,7 +328,5 @@ func (t *Typed[K, V]) onRemove(r typedRemoval[K, V]) {
 			t.panics.Add(1)
 		}
 	}()
-	slot := t.cache.Lock(r.key) // what was noted under a lock is done after it
-	slot.Unlock()
-	t.options.OnRemove(r.key, r.value, r.cause)
+	t.options.OnRemove(r.Key, r.Value.value, r.Cause)
 }

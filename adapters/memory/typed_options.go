@@ -36,10 +36,14 @@ type TypedOptions[K comparable, V any] struct {
 	// OnRemove, if not nil, is called once for each value that has left, with
 	// the cause. Close does not report what it drops.
 	//
-	// It is called outside all locks, mostly by the goroutine that has removed
-	// the value and before its call returns, so it should be quick. It may use
-	// the Typed. Several goroutines may call it at once. A panic in it ends that
-	// one call of it, and is counted in Stats.
+	// It is called outside all locks, by the goroutine whose call has removed the
+	// value and before that call returns, so it should be quick; of what the Typed
+	// removes by itself once it has expired, by a goroutine of its own. Several
+	// goroutines may call it at once. A panic in it ends that one call of it, and
+	// is counted in Stats.
+	//
+	// It may use the Typed, but hold no lock then that it takes itself: of what it
+	// removes it is told before its own call returns.
 	OnRemove func(key K, value V, cause Cause)
 }
 

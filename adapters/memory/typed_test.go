@@ -225,6 +225,26 @@ func TestTypedGetOrSetSetsOnce(t *testing.T) {
 
 // Many goroutines do everything, and every value that was written has left once
 // or is there.
+// A GetOrSet that comes too late has found what another has set, and counts so.
+func TestTypedGetOrSetTooLate(t *testing.T) {
+	var c *Typed[string, int]
+	c = newTyped(t, &TypedOptions[string, int]{MaxCost: 10, Cost: func(_ string, value int) int64 {
+		if value == 2 {
+			c.Set("k", 1) // between the look and the write
+		}
+		return 1
+	}})
+	if v, found := c.GetOrSet("k", 2); v != 1 || !found {
+		t.Errorf("GetOrSet = %v, %v; want what was set meanwhile", v, found)
+	}
+	if v, found := c.GetOrSet("new", 3); v != 3 || found {
+		t.Errorf("GetOrSet of a new key = %v, %v", v, found)
+	}
+	if s := c.Stats(); s.Hits != 1 || s.Misses != 1 {
+		t.Errorf("%d hits and %d misses, want 1 of each", s.Hits, s.Misses)
+	}
+}
+
 func TestTypedConcurrently(t *testing.T) {
 	type written struct{ told atomic.Int32 }
 	for p := TinyLFU; p <= Random; p++ {

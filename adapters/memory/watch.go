@@ -12,8 +12,7 @@ import (
 // watching is who is told of changes, and what of.
 type watching struct {
 	list    atomic.Pointer[[]*watcher] // never empty; nil is all that a write finds where nobody watches
-	mu      sync.Mutex                 // held to change list, and for evicted
-	evicted []string                   // keys that have not been told; nil where nobody watches
+	mu      sync.Mutex                 // held to change list
 	telling sync.Mutex                 // held while any Watcher is called
 }
 
@@ -51,7 +50,6 @@ func (s *Store) Watch(ctx context.Context, w store.Watcher) error {
 	// Evictions that are under way have not noticed w. This waits for them; a
 	// write asks who watches when it is done.
 	s.cache.Settle()
-	defer s.report("")
 	s.watching.telling.Lock()
 	defer s.watching.telling.Unlock()
 	s.call([]*watcher{added}, func(w store.Watcher) { w.Proven(store.AlwaysProven) })
@@ -88,7 +86,6 @@ func (x *watching) remove(w *watcher) {
 		return
 	}
 	x.list.Store(nil)
-	x.evicted = nil
 }
 
 // close drops all watchers. The Store is closed, so that none is added.
@@ -99,48 +96,26 @@ func (x *watching) close() {
 		w.forget()
 	}
 	x.list.Store(nil)
-	x.evicted = nil
 }
 
-// evict takes note of a key whose entry was removed by no call for that key,
-// under its lock; who releases that calls report.
-func (x *watching) evict(key string) {
-	if x.list.Load() == nil {
-		return
-	}
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if x.list.Load() != nil {
-		x.evicted = append(x.evicted, key)
-	}
-}
-
-func (x *watching) takeEvicted() []string {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	keys := x.evicted
-	x.evicted = nil
-	return keys
-}
-
-// tell tells the watchers what was evicted, and of changed, unless it is empty:
-// a key whose write is done. If others are telling just now it waits for them,
-// as they may have taken what this goroutine has evicted.
-func (s *Store) tell(changed string) {
+// tellWatchers tells the watchers of what was evicted, and of what was written.
+func (s *Store) tellWatchers(r *report) {
 	x := &s.watching
 	if x.list.Load() == nil {
 		return
 	}
-	x.telling.Lock()
-	defer x.telling.Unlock()
-	keys := x.takeEvicted()
-	for _, key := range keys {
-		s.await(key)
+	var keys []string
+	for _, one := range r.removed {
+		if isEviction(one.Cause) && one.Key != r.changed {
+			keys = append(keys, one.Key)
+		}
 	}
-	if changed != "" && !slices.Contains(keys, changed) {
-		keys = append(keys, changed)
+	if r.changed != "" {
+		keys = append(keys, r.changed)
 	}
 	if len(keys) > 0 {
+		x.telling.Lock()
+		defer x.telling.Unlock()
 		s.call(x.watchers(), func(w store.Watcher) { w.Invalidate(keys...) })
 	}
 }

@@ -282,7 +282,7 @@ func TestWatchAfterClose(t *testing.T) {
 		s.Close()
 		time.Sleep(time.Hour)
 		s.flush()
-		s.tell("k")
+		s.tell(report{changed: "k"})
 		if got := l.take(); got != nil {
 			t.Errorf("after Close the watcher was told %q", got)
 		}

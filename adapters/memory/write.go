@@ -167,29 +167,28 @@ const (
 
 func (s *Store) alter(op, key string, has effect, decide func(old entry, live bool) (next entry, cause Cause)) error {
 	for {
-		changed, err := s.alterLocked(op, key, has, decide)
-		s.report(changed)
+		r, err := s.alterLocked(op, key, has, decide)
+		s.tell(r)
 		if err != errBusy {
 			return err
 		}
-		s.cache.Evict(1)
+		s.cache.EvictOther(key)
 	}
 }
 
 var errBusy = errors.New("see Slot.Put")
 
-// alterLocked returns the key if the watchers are to be told of it alone, and
-// errBusy if it is to be called again, decide included.
-func (s *Store) alterLocked(op, key string, has effect, decide func(old entry, live bool) (next entry, cause Cause)) (changed string, err error) {
+// alterLocked returns errBusy if it is to be called again, decide included.
+func (s *Store) alterLocked(op, key string, has effect, decide func(old entry, live bool) (next entry, cause Cause)) (r report, err error) {
 	var slot cache.Slot[string, store.Live]
 	if has&puts != 0 {
 		slot = s.cache.LockToPut(key)
 	} else {
 		slot = s.cache.Lock(key)
 	}
-	defer slot.Unlock()
+	defer func() { r.removed = slot.Unlock() }()
 	if s.closed.Load() { // under the lock, so that Close finds every entry there is
-		return "", errClosed(op, key)
+		return r, errClosed(op, key)
 	}
 	old, found := slot.Entry()
 	live := found && !s.expired(old)
@@ -199,19 +198,19 @@ func (s *Store) alterLocked(op, key string, has effect, decide func(old entry, l
 		befalls = Expired
 	}
 	if cause == Replaced && !slot.Put(next, befalls) {
-		return "", errBusy
+		return r, errBusy
 	}
 	if has&endsLease != 0 && cause != kept {
 		s.leases.end(key)
 	}
 	renewed := live && cause == Replaced && next.Value == old.Value || cause == touched
 	if found && !live || cause != kept && cause != Cleared && (!renewed || live && next.Deadline < old.Deadline) {
-		changed = key
+		r.changed = key
 	}
 	switch {
 	case cause == Replaced:
 		if !renewed {
-			s.noteSet(key, next.Value, old.Value, live)
+			s.noteSet(&r, key, next.Value, old.Value, live)
 		}
 	case cause == touched && live:
 		slot.Renew(next.Deadline)
@@ -220,7 +219,7 @@ func (s *Store) alterLocked(op, key string, has effect, decide func(old entry, l
 	case cause != kept && live:
 		slot.Remove(cause)
 	}
-	return changed, nil
+	return r, nil
 }
 
 func liveCopy(value []byte) *store.Live { return store.LiveBytes(append([]byte{}, value...)) }

@@ -3,6 +3,7 @@ package cache
 import (
 	"math"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -14,7 +15,6 @@ func newSized() *Cache[int, int64] {
 	return New(Options[int, int64]{
 		Limits: Limits{Entries: math.MaxInt64, Bytes: 16 * shardBytes},
 		Size:   func(_ int, v *int64) int64 { return *v },
-		Swept:  func() {},
 	})
 }
 
@@ -38,7 +38,7 @@ func tryPut(c *Cache[int, int64], key int, size, deadline int64) bool {
 // up only where a test has failed.
 func putSized(c *Cache[int, int64], key int, size int64) (tries int) {
 	for tries = 1; !tryPut(c, key, size, Never) && tries < 1000; tries++ {
-		c.Evict(1)
+		c.EvictOther(key)
 	}
 	return tries
 }
@@ -218,7 +218,7 @@ func TestPopLetsOthersIn(t *testing.T) {
 	var other sync.WaitGroup
 	c = New(Options[int, int64]{
 		Limits: Limits{Entries: math.MaxInt64, Policy: FIFO},
-		Removed: func(int, *int64, Cause) {
+		Hooks: func(Cause) any {
 			if removed++; removed == 1 {
 				other.Go(func() {
 					slot := c.Lock(0)
@@ -231,6 +231,7 @@ func TestPopLetsOthersIn(t *testing.T) {
 				}
 			}
 			runtime.Gosched()
+			return nil
 		},
 	})
 	c.alarm.stop()
@@ -241,5 +242,38 @@ func TestPopLetsOthersIn(t *testing.T) {
 	other.Wait()
 	if removed != n || seen == n {
 		t.Errorf("Pop has removed %d of %d entries, and %d before anybody else got the lock", removed, n, seen)
+	}
+}
+
+// A write that has to wait for others does not evict what it replaces.
+func TestWriteThatWaitsEvictsNothingOfItsOwn(t *testing.T) {
+	for turn := range 4 { // EvictOther begins with either shard
+		var evicted []int
+		c := New(Options[int, int64]{
+			Limits: Limits{Entries: math.MaxInt64, Bytes: 2 * shardBytes},
+			Size:   func(_ int, v *int64) int64 { return *v },
+			Hooks:  func(Cause) any { return true },
+			Removed: func(all []Removal[int, int64]) {
+				for _, r := range all {
+					evicted = append(evicted, r.Key)
+				}
+			},
+		})
+		c.turn.Add(uint64(turn))
+		a, b := keyIn(c, 0), keyIn(c, 1)
+		tryPut(c, a, shardBytes, Never)
+		tryPut(c, b, 100, Never)
+		busy := c.Lock(a)
+		if tryPut(c, b, 2*shardBytes-100, Never) {
+			t.Fatal("there was room")
+		}
+		busy.Unlock()
+		c.EvictOther(b)
+		if e, there := c.Peek(b); !there || *e.Value != 100 || !slices.Equal(evicted, []int{a}) {
+			t.Errorf("evicted %v, of %d and %d, which is to be written: %v", evicted, a, b, there)
+		}
+		if !tryPut(c, b, 2*shardBytes-100, Never) || len(evicted) != 1 {
+			t.Errorf("it was not put; evicted %v", evicted)
+		}
 	}
 }

@@ -45,13 +45,30 @@ type Options[K comparable, V any] struct {
 	// for the same value as long as that is in the Cache.
 	Size func(key K, value *V) int64
 
-	// Removed is called for each value that leaves the Cache, under the lock of
-	// its shard: it may only take note.
-	Removed func(key K, value *V, cause Cause)
+	// Hooks is asked whenever a value leaves the Cache, under the lock of its
+	// shard, so it may only look: who is to be told of it, or nil.
+	Hooks func(Cause) any
 
-	// Swept is called, outside all locks, when the timer has removed what had
-	// expired.
-	Swept func()
+	// Removed is told what a call, or the timer, has removed: by its goroutine,
+	// outside all locks, before it returns. Slot.Unlock and Reconfigure return
+	// that instead. It is needed if Hooks is given.
+	Removed func(all []Removal[K, V])
+}
+
+// A Removal is a value that has left the Cache, and who is to be told of it, as
+// Options.Hooks has answered.
+type Removal[K comparable, V any] struct {
+	Key   K
+	Value *V
+	Cause Cause
+	Hooks any
+}
+
+// tell is how a call that may have removed something ends.
+func (c *Cache[K, V]) tell(removed []Removal[K, V]) {
+	if len(removed) > 0 {
+		c.options.Removed(removed)
+	}
 }
 
 // A Cache is safe for concurrent use.

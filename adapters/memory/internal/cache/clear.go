@@ -5,32 +5,38 @@ import "slices"
 // Clear removes all entries that are there when it begins, a few under a lock
 // before others get it. It asks for no key, and so removes those as well that
 // are not equal to themselves.
-func (c *Cache[K, V]) Clear() {
+func (c *Cache[K, V]) Clear() { c.tell(c.clearAll()) }
+
+func (c *Cache[K, V]) clearAll() (removed []Removal[K, V]) {
 	all := c.shards.Load().of
 	for i := range all {
-		if !c.clear(&all[i]) {
-			c.Clear() // others have the entries that are left
-			return
+		some, current := c.clear(&all[i])
+		removed = append(removed, some...)
+		if !current {
+			return append(removed, c.clearAll()...) // others have the entries that are left
 		}
 	}
+	return removed
 }
 
 // clear empties one shard. It reports false if others have taken its place.
-func (c *Cache[K, V]) clear(s *shard[K, V]) bool {
+func (c *Cache[K, V]) clear(s *shard[K, V]) (removed []Removal[K, V], current bool) {
 	nodes, current := s.appendNodes(nil)
 	for some := range slices.Chunk(nodes, atOnce) {
-		if !c.clearNodes(s, some) {
-			return false
+		of, current := c.clearNodes(s, some)
+		removed = append(removed, of...)
+		if !current {
+			return removed, false
 		}
 	}
-	return current
+	return removed, current
 }
 
-func (c *Cache[K, V]) clearNodes(s *shard[K, V], nodes []*node[K, V]) bool {
+func (c *Cache[K, V]) clearNodes(s *shard[K, V], nodes []*node[K, V]) (removed []Removal[K, V], current bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.moved {
-		return false
+		return nil, false
 	}
 	now := c.Now()
 	for _, n := range nodes {
@@ -42,5 +48,5 @@ func (c *Cache[K, V]) clearNodes(s *shard[K, V], nodes []*node[K, V]) bool {
 			c.drop(s, n, Cleared)
 		}
 	}
-	return true
+	return s.take(), true
 }

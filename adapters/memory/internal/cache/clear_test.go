@@ -15,8 +15,8 @@ func TestClearWhileEntriesMove(t *testing.T) {
 		c := New(Options[float64, int]{
 			Limits:  Limits{Entries: math.MaxInt64},
 			Size:    func(float64, *int) int64 { return 1 },
-			Removed: func(float64, *int, Cause) { removed++ },
-			Swept:   func() {},
+			Hooks:   func(Cause) any { return true },
+			Removed: func(all []Removal[float64, int]) { removed += len(all) },
 		})
 		c.Reconfigure(Limits{Entries: math.MaxInt64, Policy: LRU}, nil)
 		for i := range n {

@@ -36,15 +36,21 @@ func (d *dues[K, V]) remove(n *node[K, V]) {
 	n.due = notDue
 	moved := h[last]
 	h[last] = due[K, V]{}
-	*d = h[:last]
+	*d = shrunk(h[:last])
 	if i < last {
 		d.put(i, moved)
 		d.up(i)
 		d.down(int(moved.node.due))
 	}
-	if cap(h) > 1024 && last < cap(h)/4 {
-		*d = append(make([]due[K, V], 0, cap(h)/2), *d...)
+}
+
+// shrunk is a list that has lost an element, in half the memory if it fills less
+// than a quarter.
+func shrunk[L ~[]E, E any](list L) L {
+	if cap(list) > 1024 && len(list) < cap(list)/4 {
+		return append(make(L, 0, cap(list)/2), list...)
 	}
+	return list
 }
 
 // first is the first deadline, or Never.

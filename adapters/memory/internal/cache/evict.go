@@ -3,12 +3,17 @@ package cache
 import "sync/atomic"
 
 // makeRoom reserves room for more entries and bytes in the limits of the Cache,
-// and evicts until there is: what has expired, then what s would miss least,
-// and what other shards have if s has nothing left. s is locked. It reports
-// false if it would have to wait for another lock.
+// and evicts until there is: what has expired, then what s would miss least. If
+// that is not enough it goes on with the shard that holds the most bytes, as the
+// others of s are not to pay alone for a large entry, and with any if s has
+// nothing left. s is locked. It reports false if it would have to wait for
+// another lock.
 func (c *Cache[K, V]) makeRoom(s *shard[K, V], entries, bytes int64) bool {
-	for !c.reserve(entries, bytes) {
+	for victims := 0; !c.reserve(entries, bytes); victims++ {
 		if c.evictExpired(s) {
+			continue
+		}
+		if victims > 0 && c.evictIn(c.fullest(), s) {
 			continue
 		}
 		n := s.order.victim()
@@ -51,7 +56,7 @@ func take(used *atomic.Int64, n int64, limit *atomic.Int64) bool {
 
 // evict removes the next victim of s, which is locked, or something that has
 // expired anywhere. It reports false if s has nothing.
-func (c *Cache[K, V]) evict(s *shard[K, V], cause Cause) bool {
+func (c *Cache[K, V]) evict(s *shard[K, V]) bool {
 	if c.evictExpired(s) {
 		return true
 	}
@@ -59,7 +64,7 @@ func (c *Cache[K, V]) evict(s *shard[K, V], cause Cause) bool {
 	if n == nil {
 		return false
 	}
-	c.drop(s, n, cause)
+	c.drop(s, n, Capacity)
 	return true
 }
 
@@ -84,6 +89,7 @@ func (c *Cache[K, V]) evictExpired(s *shard[K, V]) bool {
 			continue
 		}
 		n := c.dropExpired(other, now, 1)
+		s.removed = append(s.removed, other.take()...)
 		other.mu.Unlock()
 		if n > 0 {
 			return true
@@ -93,31 +99,50 @@ func (c *Cache[K, V]) evictExpired(s *shard[K, V]) bool {
 	return false
 }
 
+// fullest is the shard that holds the most bytes.
+func (c *Cache[K, V]) fullest() *shard[K, V] {
+	all := c.shards.Load().of
+	most := &all[0]
+	for i := range all {
+		if all[i].bytes.Load() > most.bytes.Load() {
+			most = &all[i]
+		}
+	}
+	return most
+}
+
 // evictElsewhere evicts from a shard that is not s, which is locked and has
 // nothing, and that nobody has locked.
 func (c *Cache[K, V]) evictElsewhere(s *shard[K, V]) bool {
 	all := c.shards.Load().of
 	for i := range all {
-		other := &all[i]
-		if other == s || !other.mu.TryLock() {
-			continue
-		}
-		n := other.order.victim()
-		if n != nil {
-			c.drop(other, n, Capacity)
-		}
-		other.mu.Unlock()
-		if n != nil {
+		if c.evictIn(&all[i], s) {
 			return true
 		}
 	}
 	return false
 }
 
+// evictIn evicts from a shard that is not s, which is locked. It reports false if
+// that is s, has nothing, or is locked.
+func (c *Cache[K, V]) evictIn(other, s *shard[K, V]) bool {
+	if other == s || !other.mu.TryLock() {
+		return false
+	}
+	defer other.mu.Unlock()
+	n := other.order.victim()
+	if n == nil {
+		return false
+	}
+	c.drop(other, n, Capacity)
+	s.removed = append(s.removed, other.take()...)
+	return true
+}
+
 // Pop removes the next victim and returns it.
 func (c *Cache[K, V]) Pop() (key K, e Entry[V], ok bool) {
 	c.Expire() // a few under a lock
-	c.eachShard(func(s *shard[K, V]) bool {
+	removed := c.eachShard(func(s *shard[K, V]) bool {
 		for c.evictExpired(s) {
 		}
 		n := s.order.victim()
@@ -128,40 +153,76 @@ func (c *Cache[K, V]) Pop() (key K, e Entry[V], ok bool) {
 		c.drop(s, n, Popped)
 		return false
 	})
+	c.tell(removed)
 	return key, e, ok
 }
 
 // Evict evicts n entries as if room was needed for that many, and returns how
 // many there were to evict.
 func (c *Cache[K, V]) Evict(n int) (evicted int) {
+	var removed []Removal[K, V]
 	for evicted < n {
 		before := evicted
-		c.eachShard(func(s *shard[K, V]) bool {
-			if evicted < n && c.evict(s, Capacity) {
+		removed = append(removed, c.eachShard(func(s *shard[K, V]) bool {
+			if evicted < n && c.evict(s) {
 				evicted++
 			}
 			return evicted < n
-		})
+		})...)
 		if evicted == before {
 			break
 		}
 	}
+	c.tell(removed)
 	return evicted
 }
 
+// EvictOther evicts an entry that is not that of key. It waits for those who
+// are busy with others.
+func (c *Cache[K, V]) EvictOther(key K) {
+	hash := uint32(c.hash(key))
+	c.tell(c.eachShard(func(s *shard[K, V]) bool {
+		evicted := false
+		if n := s.tables.find(hash, key); n != nil {
+			evicted = c.spare(s, n, func() bool { return c.evict(s) })
+		} else {
+			evicted = c.evict(s)
+		}
+		return !evicted
+	}))
+}
+
+// spare lets f evict anything in s but n, and reports what f does. If f fails n
+// has been used no more often than before.
+func (c *Cache[K, V]) spare(s *shard[K, V], n *node[K, V], f func() bool) bool {
+	uses := n.uses.Load()
+	s.order.remove(n)
+	c.schedule(s, n, Never)
+	ok := f()
+	s.order.insert(n)
+	if !ok { // only TinyLFU has other shards
+		n.uses.Store(uses)
+	}
+	c.schedule(s, n, n.deadline.Load())
+	return ok
+}
+
 // eachShard calls f with each shard, locked, until it returns false, and begins
-// with another one each time, so that all shards give alike.
-func (c *Cache[K, V]) eachShard(f func(*shard[K, V]) bool) {
+// with another one each time, so that all shards give alike. It returns what f
+// has removed.
+func (c *Cache[K, V]) eachShard(f func(*shard[K, V]) bool) (removed []Removal[K, V]) {
 	all, first := c.shards.Load(), c.turn.Add(1)
 	for i := range all.of {
 		s := c.lock((first + uint64(i)) << 32)
 		goOn := f(s)
+		removed = append(removed, s.take()...)
 		s.mu.Unlock()
 		if !goOn {
-			return
+			return removed
 		}
 	}
 	if c.shards.Load() != all { // and others have the entries
-		c.eachShard(f)
+		removed = append(removed, c.eachShard(f)...)
 	}
+	return removed
 }

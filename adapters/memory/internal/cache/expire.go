@@ -109,33 +109,38 @@ func (c *Cache[K, V]) sweep() {
 	c.alarm.mu.Lock()
 	c.alarm.wake = Never
 	c.alarm.mu.Unlock()
-	c.Expire()
+	_, removed := c.expire()
 	c.alarm.arm(c.alarm.soonest.Load())
-	if c.options.Swept != nil {
-		c.options.Swept()
-	}
+	c.tell(removed)
 }
 
 // Expire removes all entries that have expired by now, and returns how many.
 func (c *Cache[K, V]) Expire() (expired int) {
-	now := c.Now()
-	if c.alarm.soonest.Load() > now {
-		return 0
-	}
+	expired, removed := c.expire()
+	c.tell(removed)
+	return expired
+}
+
+func (c *Cache[K, V]) expire() (expired int, removed []Removal[K, V]) {
+	now := c.Now() // alarm.soonest may just be late: a shard knows its own
 	all := c.shards.Load()
 	for i := range all.of {
 		s := &all.of[i]
 		for s.next.Load() <= now {
 			s.mu.Lock()
 			expired += c.dropExpired(s, now, atOnce)
+			removed = append(removed, s.take()...)
 			s.mu.Unlock()
 		}
 	}
-	c.findSoonest()
-	if c.shards.Load() != all { // and others have the entries
-		expired += c.Expire()
+	if expired > 0 || c.alarm.soonest.Load() <= now {
+		c.findSoonest()
 	}
-	return expired
+	if c.shards.Load() != all { // and others have the entries
+		n, more := c.expire()
+		expired, removed = expired+n, append(removed, more...)
+	}
+	return expired, removed
 }
 
 // dropExpired removes at most n entries of s, which is locked, that have

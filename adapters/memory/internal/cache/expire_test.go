@@ -15,7 +15,7 @@ func newCache(l Limits) *testCache {
 	if l.Entries == 0 {
 		l.Entries = 1 << 40
 	}
-	return New(Options[string, string]{Limits: l, Size: func(_ string, v *string) int64 { return int64(len(*v)) }, Swept: func() {}})
+	return New(Options[string, string]{Limits: l, Size: func(_ string, v *string) int64 { return int64(len(*v)) }})
 }
 
 func put(c *testCache, key, value string, ttl time.Duration) {
@@ -30,7 +30,7 @@ func put(c *testCache, key, value string, ttl time.Duration) {
 		if done {
 			return
 		}
-		c.Evict(1)
+		c.EvictOther(key)
 	}
 }
 
@@ -165,6 +165,21 @@ func TestCloseStopsTheTimer(t *testing.T) {
 		time.Sleep(time.Hour)
 		if n := sweeps.Load(); n != 0 {
 			t.Errorf("%d sweeps after Close", n)
+		}
+	})
+}
+
+// Expire asks the shards: the alarm may not know of a deadline yet, while
+// another goroutine looks for the first one.
+func TestExpireAsksTheShards(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(Limits{})
+		defer c.Close()
+		put(c, "k", "v", time.Millisecond)
+		c.alarm.soonest.Store(Never)
+		time.Sleep(time.Millisecond)
+		if n := c.Len(); n != 0 {
+			t.Errorf("Len is %d, and what there is has expired", n)
 		}
 	})
 }

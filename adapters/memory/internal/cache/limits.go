@@ -8,9 +8,9 @@ import "slices"
 //
 // Where Bytes were not limited before, Options.Size is called for all entries
 // under all locks. So is apply, if it is not nil, for what has to change together
-// with the limits.
-func (c *Cache[K, V]) Reconfigure(l Limits, apply func()) {
-	c.Expire()
+// with the limits. It returns what there was no room for, and what had expired.
+func (c *Cache[K, V]) Reconfigure(l Limits, apply func()) (removed []Removal[K, V]) {
+	_, removed = c.expire()
 	all := c.lockAll()
 	if apply != nil {
 		apply()
@@ -19,16 +19,17 @@ func (c *Cache[K, V]) Reconfigure(l Limits, apply func()) {
 	c.maxEntries.Store(l.Entries)
 	c.maxBytes.Store(l.Bytes)
 	if (l.Bytes > 0) != sized {
-		c.bytes.Store(all.size(c))
+		c.bytes.Store(all.count(c))
 	}
-	all.shrink(c)
+	removed = append(removed, all.shrink(c)...)
 	if l.Policy == all.policy && shardCount(l) == len(all.of) {
 		all.unlock()
-		return
+		return removed
 	}
 	c.shards.Store(all.copied(c, l))
 	all.retire()
 	c.findSoonest()
+	return removed
 }
 
 // Limits are the present ones.
@@ -38,24 +39,30 @@ func (c *Cache[K, V]) Limits() Limits {
 	return Limits{Entries: c.maxEntries.Load(), Bytes: c.maxBytes.Load(), Policy: all.policy}
 }
 
-// size is how many bytes there are. All shards are locked, here and below.
-func (s *shards[K, V]) size(c *Cache[K, V]) (bytes int64) {
+// count counts the bytes that there are, in all and of each shard. All shards are
+// locked, here and below.
+func (s *shards[K, V]) count(c *Cache[K, V]) (all int64) {
 	for i := range s.of {
+		var bytes int64
 		for n := range s.of[i].order.all() {
 			bytes += c.size(n.key, n.value.Load())
 		}
+		s.of[i].bytes.Store(bytes)
+		all += bytes
 	}
-	return bytes
+	return all
 }
 
 // shrink evicts until the limits hold, from one shard after another.
-func (s *shards[K, V]) shrink(c *Cache[K, V]) {
+func (s *shards[K, V]) shrink(c *Cache[K, V]) (removed []Removal[K, V]) {
 	for i := 0; !c.within(); i++ {
 		one := &s.of[i%len(s.of)]
 		if n := one.order.victim(); n != nil {
 			c.drop(one, n, Capacity)
+			removed = append(removed, one.take()...)
 		}
 	}
+	return removed
 }
 
 func (c *Cache[K, V]) within() bool {
@@ -78,5 +85,6 @@ func (s *shards[K, V]) copied(c *Cache[K, V], l Limits) *shards[K, V] {
 			c.insert(to.shard(hash), newNode[K, V](n.key, uint32(hash)), Entry[V]{n.value.Load(), n.deadline.Load()})
 		}
 	}
+	to.count(c)
 	return to
 }

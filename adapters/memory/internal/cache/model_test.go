@@ -13,7 +13,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// A removal is what Options.Removed is told.
+// A removal is a Removal of the Cache, but for its Hooks.
 type removal struct {
 	key   int
 	value *int64
@@ -38,13 +38,19 @@ func newModel(l Limits) *model {
 	m.c = New(Options[int, int64]{
 		Limits: l,
 		Size:   func(_ int, value *int64) int64 { return *value },
-		Removed: func(key int, value *int64, cause Cause) {
+		Hooks: func(Cause) any {
 			m.within()
-			m.removals = append(m.removals, removal{key, value, cause})
+			return m
 		},
-		Swept: func() {},
+		Removed: m.removed,
 	})
 	return m
+}
+
+func (m *model) removed(all []Removal[int, int64]) {
+	for _, r := range all {
+		m.removals = append(m.removals, removal{r.Key, r.Value, r.Cause})
+	}
 }
 
 func must(ok bool, format string, args ...any) {
@@ -128,7 +134,7 @@ func (m *model) put(key int, value *int64, deadline int64) {
 		cause = Expired
 	}
 	must(s.Put(Entry[int64]{value, deadline}, cause), "no room for %d, and nobody else is there", key)
-	s.Unlock()
+	m.removed(s.Unlock())
 
 	switch {
 	case !there:
@@ -148,7 +154,7 @@ func (m *model) put(key int, value *int64, deadline int64) {
 func (m *model) reconfigure(l Limits) {
 	old := m.limits
 	m.limits.Entries, m.limits.Bytes = math.MaxInt64, 0 // while it is at work
-	m.c.Reconfigure(l, nil)
+	m.removed(m.c.Reconfigure(l, nil))
 	m.expire()
 	m.limits.Entries, m.limits.Bytes = l.Entries, l.Bytes
 	m.makeRoom(0, 0, -1)
@@ -263,13 +269,13 @@ func (m *model) do(o operation) {
 		if there {
 			s := m.c.Lock(o.Key)
 			s.Renew(deadline)
-			s.Unlock()
+			m.removed(s.Unlock())
 			m.entries[o.Key] = Entry[int64]{entry.Value, deadline}
 		}
 	case "delete":
 		s := m.c.Lock(o.Key)
 		s.Remove(Deleted)
-		s.Unlock()
+		m.removed(s.Unlock())
 		if there {
 			m.remove(func(r removal) bool { return r == removal{o.Key, entry.Value, Deleted} }, "%d", o.Key)
 		}

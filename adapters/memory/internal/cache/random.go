@@ -33,7 +33,7 @@ func (r *random[K, V]) remove(n *node[K, V]) {
 	r.nodes[i] = r.nodes[last]
 	r.nodes[i].uses.Store(i)
 	r.nodes[last] = nil
-	r.nodes = r.nodes[:last]
+	r.nodes = shrunk(r.nodes[:last])
 	r.chosen = nil
 }
 

@@ -50,3 +50,16 @@ func TestRandomStaysWithItsChoice(t *testing.T) {
 		}
 	}
 }
+
+func TestRandomGivesMemoryBack(t *testing.T) {
+	r := newRandom[int, int]().(*random[int, int])
+	for key := range 100_000 {
+		r.insert(&node[int, int]{key: key})
+	}
+	for len(r.nodes) > 0 {
+		r.remove(r.victim())
+	}
+	if n := cap(r.nodes); n > 1024 {
+		t.Errorf("there is room for %d nodes, and none is there", n)
+	}
+}

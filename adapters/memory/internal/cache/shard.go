@@ -18,7 +18,10 @@ type shard[K comparable, V any] struct {
 	order  order[K, V]
 	dues   dues[K, V]
 	next   atomic.Int64 // dues.first()
+	bytes  atomic.Int64 // its part of Cache.bytes, but for what is about to be inserted
 	counts writeCounts
+
+	removed []Removal[K, V] // by who has the lock, and nobody was told yet
 
 	_ [64]byte // shards of different processors share no cache line
 }
@@ -119,6 +122,15 @@ func (s *shards[K, V]) retire() {
 	s.unlock()
 }
 
+// take returns what was removed, for who has the lock and tells of it.
+func (s *shard[K, V]) take() []Removal[K, V] {
+	removed := s.removed
+	if removed != nil {
+		s.removed = nil
+	}
+	return removed
+}
+
 // appendNodes appends those of s, in the order in which they would be evicted.
 // It reports false if others have taken the place of s.
 func (s *shard[K, V]) appendNodes(nodes []*node[K, V]) ([]*node[K, V], bool) {
@@ -147,6 +159,7 @@ func (c *Cache[K, V]) insert(s *shard[K, V], n *node[K, V], e Entry[V]) {
 func (c *Cache[K, V]) drop(s *shard[K, V], n *node[K, V], cause Cause) {
 	if size := c.size(n.key, n.value.Load()); size > 0 {
 		c.bytes.Add(-size)
+		s.bytes.Add(-size)
 	}
 	c.unlink(s, n, cause)
 	c.entries.Add(-1)
@@ -159,7 +172,7 @@ func (c *Cache[K, V]) unlink(s *shard[K, V], n *node[K, V], cause Cause) {
 	s.order.remove(n)
 	c.schedule(s, n, Never)
 	n.deadline.Store(gone)
-	c.tell(s, n.key, n.value.Load(), cause)
+	c.note(s, n.key, n.value.Load(), cause)
 }
 
 // schedule gives n a deadline in the heap of its shard.
@@ -174,11 +187,14 @@ func (c *Cache[K, V]) schedule(s *shard[K, V], n *node[K, V], deadline int64) {
 	}
 }
 
-// tell takes note of a value that has left the shard.
-func (c *Cache[K, V]) tell(s *shard[K, V], key K, value *V, cause Cause) {
+// note takes note of a value that has left the shard.
+func (c *Cache[K, V]) note(s *shard[K, V], key K, value *V, cause Cause) {
 	c.countWrite(s, int(cause))
-	if c.options.Removed != nil {
-		c.options.Removed(key, value, cause)
+	if c.options.Hooks == nil {
+		return
+	}
+	if hooks := c.options.Hooks(cause); hooks != nil {
+		s.removed = append(s.removed, Removal[K, V]{key, value, cause, hooks})
 	}
 }
 

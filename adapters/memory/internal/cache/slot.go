@@ -32,8 +32,13 @@ func (c *Cache[K, V]) LockToPut(key K) Slot[K, V] {
 	return Slot[K, V]{c: c, s: s, n: s.tables.find(uint32(hash), key), key: key, hash: hash, spare: spare}
 }
 
-// Unlock ends the use of the Slot.
-func (l *Slot[K, V]) Unlock() { l.s.mu.Unlock() }
+// Unlock ends the use of the Slot. It returns what has left the Cache by it, in
+// its order, for the caller to tell.
+func (l *Slot[K, V]) Unlock() []Removal[K, V] {
+	removed := l.s.take()
+	l.s.mu.Unlock()
+	return removed
+}
 
 // Entry is what is there, whether it has expired or not.
 func (l *Slot[K, V]) Entry() (Entry[V], bool) {
@@ -49,7 +54,7 @@ func (l *Slot[K, V]) Entry() (Entry[V], bool) {
 // has seen that it has expired, Expired. A value is not replaced by itself.
 //
 // Put seldom reports false: only others have what could be evicted, and they
-// are busy. The entry is then as it was. The caller unlocks, calls Evict(1),
+// are busy. The entry is then as it was. The caller unlocks, calls EvictOther,
 // which waits for them, and begins again.
 func (l *Slot[K, V]) Put(e Entry[V], cause Cause) bool {
 	c, s := l.c, l.s
@@ -63,6 +68,9 @@ func (l *Slot[K, V]) Put(e Entry[V], cause Cause) bool {
 		}
 		c.insert(s, l.spare, e)
 		l.n, l.spare = l.spare, nil
+		if size > 0 {
+			s.bytes.Add(size)
+		}
 		c.countWrite(s, sets)
 		return true
 	}
@@ -73,7 +81,7 @@ func (l *Slot[K, V]) Put(e Entry[V], cause Cause) bool {
 	l.set(e)
 	if old != e.Value || cause == Expired {
 		c.countWrite(s, sets)
-		c.tell(s, l.key, old, cause)
+		c.note(s, l.key, old, cause)
 	}
 	return true
 }
@@ -86,18 +94,14 @@ func (l *Slot[K, V]) write(more int64) bool {
 		s.order.write(n)
 		if more < 0 {
 			c.bytes.Add(more)
+			s.bytes.Add(more)
 		}
 		return true
 	}
-	uses := n.uses.Load()
-	s.order.remove(n)
-	c.schedule(s, n, Never)
-	ok := c.makeRoom(s, 0, more)
-	s.order.insert(n)
-	if !ok { // only TinyLFU has other shards
-		n.uses.Store(uses)
+	ok := c.spare(s, n, func() bool { return c.makeRoom(s, 0, more) })
+	if ok {
+		s.bytes.Add(more)
 	}
-	c.schedule(s, n, n.deadline.Load())
 	return ok
 }
 
