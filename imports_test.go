@@ -31,26 +31,28 @@ var rules = []rule{
 	{"memo", []string{"store", "internal/flight"}, "a memoized function costs the standard library alone, whichever backend is chosen"},
 	{"memo/compress", []string{"memo", "github.com/klauspost/compress/zstd", "github.com/klauspost/compress/s2"}, "only who compresses gets the library that does it"},
 	{"internal/suggest", nil, "what finds a misspelled word needs no more than the words"},
+	{"internal/diskurl", []string{"store"}, "it is the part of an adapter that the command needs to know"},
 	{"internal/flight", nil, "the concurrency core can be read and tested by itself"},
 	{"internal/await", nil, "adapters share it, so it knows none of their clients"},
 	{"internal/gather", nil, "adapters share it, so it knows none of their clients"},
 	{"internal/faultproxy", []string{"testing"}, "tests alone use it"},
 	{"internal/testservers", []string{"testing"}, "tests alone use it"},
+	{"internal/testprocess", []string{"testing"}, "tests alone use it"},
 	{"internal/testreport", []string{"conformance", "testing"}, "tests alone use it"},
 	{"adapters/memory", []string{"store", "adapters/memory/internal/cache"}, "the store that most programs begin with brings nothing along"},
 	{"adapters/memory/internal/cache", nil, "the engine knows nothing of stores, and can be read and tested by itself"},
 	{"adapters/redis", []string{"store", "internal/await", "internal/gather", "github.com/redis/go-redis/v9*"}, "only who imports an adapter gets its client"},
 	{"adapters/memcache", []string{"store", "internal/await", "github.com/bradfitz/gomemcache/memcache"}, "only who imports an adapter gets its client"},
 	{"adapters/layered", []string{"store", "internal/await"}, "layers are made of any stores, so they know none of their clients"},
-	{"adapters/disk", []string{"store"}, "files need no client, and the system's locks no library"},
+	{"adapters/disk", []string{"store", "internal/diskurl"}, "files need no client, and the system's locks no library"},
 	{"adapters/null", []string{"store"}, "an adapter without a client"},
-	{"cmd/cairn", []string{"store", "config", "conformance", "memo", "memo/compress", "adapters/*", "internal/suggest", "github.com/redis/go-redis/v9/logging"}, "the command uses what users can import, and has the client of Redis print nothing beside its errors"},
+	{"cmd/cairn", []string{"store", "config", "conformance", "memo", "memo/compress", "adapters/*", "internal/diskurl", "internal/suggest", "github.com/redis/go-redis/v9/logging"}, "the command uses what users can import, and has the client of Redis print nothing beside its errors"},
 	{"config", []string{"store", "memo", "adapters/layered", "internal/suggest", "go.yaml.in/yaml/v3"}, "the program imports the adapters of the schemes that it uses, and no other comes along"},
 	{"examples/*", []string{"store", "memo", "config", "adapters/*"}, "examples use what users can import"},
 }
 
 // testOnly are the packages that nothing but tests imports.
-var testOnly = []string{"store/storetest", "conformance", "internal/faultproxy", "internal/testreport", "internal/testservers"}
+var testOnly = []string{"store/storetest", "conformance", "internal/faultproxy", "internal/testprocess", "internal/testreport", "internal/testservers"}
 
 type goPackage struct {
 	ImportPath string

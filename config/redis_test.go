@@ -13,14 +13,15 @@ import (
 	"github.com/cairncache/cairn/store"
 )
 
-// redisConfig has memory over Redis, and the Redis by itself.
+// redisConfig has memory over Redis, and the Redis by itself. The time-outs are
+// for machines that do much else.
 func redisConfig(t *testing.T) *config.Config {
 	t.Helper()
 	return &config.Config{Default: "pages", Stores: map[string]config.Store{
 		"local":  {URL: "memory:"},
-		"shared": {URL: "redis://" + testservers.Redis(t).Addr, Prefix: t.Name() + ":", TTL: time.Hour},
-		"other":  {URL: "redis://" + testservers.Redis(t).Addr, Prefix: t.Name() + "-other:"},
-		"pages":  {Layers: []string{"local", "shared"}, Coherence: "watch:2s"},
+		"shared": {URL: "redis://" + testservers.Redis(t).Addr + "?timeout=10s", Prefix: t.Name() + ":", TTL: time.Hour},
+		"other":  {URL: "redis://" + testservers.Redis(t).Addr + "?timeout=10s", Prefix: t.Name() + "-other:"},
+		"pages":  {Layers: []string{"local", "shared"}, Coherence: "watch:2s", Timeout: 10 * time.Second},
 	}}
 }
 

@@ -92,7 +92,7 @@ func TestContention(t *testing.T) {
 			fleet = append(fleet, startProcess(t, s, longTTL))
 		}
 		for _, c := range fleet {
-			c.send("sections")
+			c.Send("sections")
 		}
 		for i, c := range fleet {
 			if a := c.answer("sections"); a.Sections != fleetUsers*fleetTurns || len(a.Faults) > 0 {

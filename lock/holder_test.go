@@ -65,13 +65,13 @@ func TestPausedHolder(t *testing.T) {
 			t.Fatal(a.Error)
 		}
 		paused := startStopwatch()
-		c.signal(syscall.SIGSTOP)
+		c.Signal(syscall.SIGSTOP)
 		l := n.gets(t, paused, ttl)
 		if err := (row{s.direct}).write(t.Context(), l.Fence()); err != nil {
 			t.Error(err)
 		}
-		c.send("write") // the first that it does when it goes on
-		c.signal(syscall.SIGCONT)
+		c.Send("write") // the first that it does when it goes on
+		c.Signal(syscall.SIGCONT)
 		if a := c.answer("write"); a.Error != errFenced.Error() {
 			t.Errorf("the late write: %q, want it to be refused", a.Error)
 		}
@@ -99,7 +99,7 @@ func TestKilledHolder(t *testing.T) {
 		c := startProcess(t, s, ttl)
 		n := waitBehind(t, s, c)
 		killed := startStopwatch()
-		c.signal(os.Kill)
+		c.Signal(os.Kill)
 		mustUnlock(t, n.gets(t, killed, ttl))
 	})
 }

@@ -1,26 +1,18 @@
 package lock
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
-	"os"
-	"os/exec"
 	"runtime"
-	"syscall"
 	"testing"
 	"time"
 
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/store"
 )
 
-// processVar is the environment variable that makes this test binary another
-// process that takes locks: the JSON of its processConfig.
-const processVar = "CAIRN_LOCK_PROCESS"
-
+// processConfig is of another process that takes locks.
 type processConfig struct {
 	URL string
 	TTL time.Duration
@@ -45,31 +37,20 @@ type worker struct {
 	goroutines int // before any lock was taken
 }
 
-// runProcess does what the parent asks for on standard input, and answers on
-// standard output. It ends with the input, so it does not outlive the parent.
-func runProcess(text string) (code int) {
-	fail := func(err error) int { fmt.Fprintln(os.Stderr, err); return 1 }
-	var config processConfig
-	if err := json.Unmarshal([]byte(text), &config); err != nil {
-		return fail(err)
-	}
+// run does what the test asks for.
+func (c processConfig) run() error {
 	w := &worker{goroutines: runtime.NumGoroutine()}
 	var err error
-	if w.s, err = store.Open(context.Background(), config.URL); err != nil {
-		return fail(err)
+	if w.s, err = store.Open(context.Background(), c.URL); err != nil {
+		return err
 	}
-	if w.k, err = New(w.s, &Options{TTL: config.TTL}); err != nil {
-		return fail(err)
+	if w.k, err = New(w.s, &Options{TTL: c.TTL}); err != nil {
+		return err
 	}
 	if err = store.Ping(context.Background(), w.s); err != nil {
-		return fail(err)
+		return err
 	}
-	answers := json.NewEncoder(os.Stdout)
-	answers.Encode(answer{Done: "open"})
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		answers.Encode(w.do(lines.Text()))
-	}
-	return 0
+	return testprocess.Serve(w.do)
 }
 
 func (w *worker) do(command string) answer {
@@ -126,92 +107,30 @@ func (w *worker) close() error {
 	return nil
 }
 
-// child is such a process, seen from the parent.
+// child is such a process, seen from the test.
 type child struct {
-	t       *testing.T
-	cmd     *exec.Cmd
-	in      io.WriteCloser
-	answers chan answer // closed when the process has ended
+	*testprocess.Process
+	t *testing.T
 }
 
-// startProcess starts this test binary again, and returns when it is connected.
-// It ends with the test.
 func startProcess(t *testing.T, s *site, ttl time.Duration) *child {
 	t.Helper()
-	text, err := json.Marshal(processConfig{s.url(), ttl})
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &child{t: t, cmd: exec.Command(os.Args[0], "-test.run=^$"), answers: make(chan answer, 10)}
-	// A data race ends the process, and so fails the test. Without, it ends at once.
-	c.cmd.Env = append(os.Environ(), processVar+"="+string(text), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
-	c.cmd.Stderr = os.Stderr
-	out, err := c.cmd.StdoutPipe()
-	if err == nil {
-		c.in, err = c.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = c.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	go func() {
-		defer close(c.answers)
-		for d := json.NewDecoder(out); ; {
-			var a answer
-			if d.Decode(&a) != nil {
-				return
-			}
-			c.answers <- a
-		}
-	}()
-	t.Cleanup(func() {
-		c.in.Close()
-		kill := time.AfterFunc(patience, func() { c.cmd.Process.Kill() })
-		defer kill.Stop()
-		c.cmd.Process.Signal(syscall.SIGCONT)
-		for range c.answers { // until the end
-		}
-		c.cmd.Wait()
-	})
-	c.answer("open")
-	return c
-}
-
-func (c *child) send(command string) {
-	c.t.Helper()
-	if _, err := fmt.Fprintln(c.in, command); err != nil {
-		c.t.Fatal(command, ": ", err)
-	}
+	return &child{testprocess.Start(t, processConfig{s.url(), ttl}), t}
 }
 
 // answer waits for the answer to a command.
-func (c *child) answer(command string) answer {
+func (c *child) answer(command string) (a answer) {
 	c.t.Helper()
-	select {
-	case a, ok := <-c.answers:
-		if !ok || a.Done != command {
-			c.t.Fatalf("%s: got %+v, %v", command, a, ok)
-		}
-		return a
-	case <-time.After(3 * patience):
-		c.t.Fatalf("%s: no answer", command)
+	if c.Receive(&a); a.Done != command {
+		c.t.Fatalf("%s: got %+v", command, a)
 	}
-	panic("unreachable")
+	return a
 }
 
 func (c *child) ask(command string) answer {
 	c.t.Helper()
-	c.send(command)
+	c.Send(command)
 	return c.answer(command)
-}
-
-func (c *child) signal(s os.Signal) {
-	c.t.Helper()
-	if err := c.cmd.Process.Signal(s); err != nil {
-		c.t.Fatal(err)
-	}
 }
 
 // row is what the lock protects, which remembers the fence of its last writer.

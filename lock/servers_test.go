@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"os"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,15 +17,14 @@ import (
 	memcacheadapter "github.com/cairncache/cairn/adapters/memcache"
 	"github.com/cairncache/cairn/adapters/redis"
 	"github.com/cairncache/cairn/internal/faultproxy"
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/internal/testservers"
 	"github.com/cairncache/cairn/store"
 )
 
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis reports every dial that fails
-	if config := os.Getenv(processVar); config != "" {
-		os.Exit(runProcess(config))
-	}
+	testprocess.Main(processConfig.run)
 	go watchStalls()
 	testservers.Main(m)
 }

@@ -56,9 +56,7 @@ func TestProcessThatLoadsIsKilled(t *testing.T) {
 			getAtOnce(t, children, 1)
 			owner := firstToLoad(t, children)
 			time.Sleep(load / 5) // the others wait by now
-			if err := owner.cmd.Process.Signal(os.Kill); err != nil {
-				t.Fatal(err)
-			}
+			owner.Signal(os.Kill)
 			owner.killed = true
 			killed := time.Now() // its lease was renewed before, if it was
 			r := collectRound(t, children)

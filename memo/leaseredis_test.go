@@ -16,7 +16,7 @@ import (
 // TestFleetOverRedis is the whole of it, over a server: one load for all, and
 // nothing stored that another process has deleted meanwhile.
 func TestFleetOverRedis(t *testing.T) {
-	url := fmt.Sprintf("redis://%s/0?prefix=t%d:", testservers.Redis(t).Addr, prefixes.Add(1))
+	url := fmt.Sprintf("redis://%s/0?timeout=10s&prefix=t%d:", testservers.Redis(t).Addr, prefixes.Add(1))
 	const load = 300 * time.Millisecond
 	var loads atomic.Int64
 	process := func() *memo.Func[int, int64] {

@@ -1,13 +1,10 @@
 package memo_test
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
-	"io"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -15,14 +12,11 @@ import (
 	"time"
 
 	_ "github.com/cairncache/cairn/adapters/layered"
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/internal/testservers"
 	"github.com/cairncache/cairn/memo"
 	"github.com/cairncache/cairn/store"
 )
-
-// processVar is the environment variable that makes this test binary a process
-// of a fleet: the JSON of its processConfig.
-const processVar = "CAIRN_MEMO_PROCESS"
 
 // processConfig is what a process is told at its start.
 type processConfig struct {
@@ -35,7 +29,7 @@ type processConfig struct {
 // happening is what a process tells. Times are in Unix ns: the processes share
 // the clock of the machine.
 type happening struct {
-	What        string  // "ready", "loading" and "answered"
+	What        string  // "loading" and "answered"
 	Loaded      int64   // when the load here has ended, 0 if there was none
 	Times       []int64 // when each caller was answered
 	Values      []int64 // the different answers: the ID of who has loaded
@@ -43,45 +37,25 @@ type happening struct {
 	StoreErrors uint64 // of all the time
 }
 
-// runProcess lets callers get each key that the parent names on standard
-// input, from the time on that is given with it, and tells on standard output
-// what happens. It ends with the input, so it does not outlive the parent.
-func runProcess(text string) (code int) {
-	var p process
-	p.out = json.NewEncoder(os.Stdout)
-	if err := json.Unmarshal([]byte(text), &p.processConfig); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	if err := p.open(); err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	for lines := bufio.NewScanner(os.Stdin); lines.Scan(); {
-		var key int
-		var at int64
-		if _, err := fmt.Sscan(lines.Text(), &key, &at); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			return 1
-		}
-		p.tell(p.getAll(key, at))
-	}
-	return 0
+// turn is what a process is asked for: to get a key.
+type turn struct {
+	Key int
+	At  int64 // when, in Unix ns
 }
 
 type process struct {
 	processConfig
-	f   *memo.Func[int, int64]
-	mu  sync.Mutex
-	out *json.Encoder
-
+	f      *memo.Func[int, int64]
 	loaded atomic.Int64 // as in happening
 }
 
-func (p *process) tell(h happening) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	_ = p.out.Encode(h) // if nobody reads it, the parent has ended
+// run lets callers get each key that the test names, and tells what happens.
+func (c processConfig) run() error {
+	p := process{processConfig: c}
+	if err := p.open(); err != nil {
+		return err
+	}
+	return testprocess.Serve(p.getAll)
 }
 
 func (p *process) open() error {
@@ -97,7 +71,9 @@ func (p *process) open() error {
 		if key == 0 {
 			return 0, nil
 		}
-		p.tell(happening{What: "loading"})
+		if err := json.NewEncoder(os.Stdout).Encode(happening{What: "loading"}); err != nil { // written in one piece
+			return 0, err
+		}
 		time.Sleep(p.LoadTime)
 		p.loaded.Store(time.Now().UnixNano()) // told later, as it takes time
 		return int64(p.ID), nil
@@ -106,19 +82,18 @@ func (p *process) open() error {
 		return err
 	}
 	_, err = p.f.Get(context.Background(), 0) // there are connections
-	p.tell(happening{What: "ready"})
 	return err
 }
 
 // getAll lets all callers get a key.
-func (p *process) getAll(key int, at int64) happening {
-	time.Sleep(time.Until(time.Unix(0, at)))
+func (p *process) getAll(its turn) happening {
+	time.Sleep(time.Until(time.Unix(0, its.At)))
 	h := happening{What: "answered"}
 	var mu sync.Mutex
 	var callers sync.WaitGroup
 	for range p.Callers {
 		callers.Go(func() {
-			v, err := p.f.Get(context.Background(), key)
+			v, err := p.f.Get(context.Background(), its.Key)
 			now := time.Now().UnixNano()
 			mu.Lock()
 			defer mu.Unlock()
@@ -136,16 +111,14 @@ func (p *process) getAll(key int, at int64) happening {
 	return h
 }
 
-// child is a process of a fleet, seen from the parent.
+// child is a process of a fleet, seen from the test.
 type child struct {
-	cmd    *exec.Cmd
-	in     io.WriteCloser
+	*testprocess.Process
 	told   chan happening // closed when the process has ended
 	killed bool
 }
 
-// startProcesses starts this test binary again, n times, and returns when all
-// are ready. They end with the test.
+// startProcesses starts n processes, which are ready.
 func startProcesses(t *testing.T, n int, c processConfig) []*child {
 	t.Helper()
 	children := make([]*child, n)
@@ -153,54 +126,22 @@ func startProcesses(t *testing.T, n int, c processConfig) []*child {
 		c.ID = i + 1
 		children[i] = startProcess(t, c)
 	}
-	for _, c := range children {
-		if h := c.next(t); h.What != "ready" {
-			t.Fatalf("got %+v", h)
-		}
-	}
 	return children
 }
 
 func startProcess(t *testing.T, config processConfig) *child {
 	t.Helper()
-	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$"), told: make(chan happening, 100)}
-	c.cmd.Env = append(os.Environ(), processVar+"="+string(text))
-	c.cmd.Stderr = os.Stderr
-	out, err := c.cmd.StdoutPipe()
-	if err == nil {
-		c.in, err = c.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = c.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
+	c := &child{Process: testprocess.Start(t, config), told: make(chan happening, 100)}
 	go func() {
 		defer close(c.told)
-		answers := json.NewDecoder(out)
-		for {
+		for d := json.NewDecoder(c.Out); ; {
 			var h happening
-			if answers.Decode(&h) != nil {
+			if d.Decode(&h) != nil {
 				return
 			}
 			c.told <- h
 		}
 	}()
-	t.Cleanup(func() {
-		c.in.Close()
-		kill := time.AfterFunc(10*time.Second, func() { _ = c.cmd.Process.Kill() })
-		defer kill.Stop()
-		for range c.told { // until the end
-		}
-		if err := c.cmd.Wait(); err != nil && !c.killed {
-			t.Errorf("process %d: %v", config.ID, err)
-		}
-	})
 	return c
 }
 
@@ -225,9 +166,7 @@ func getAtOnce(t *testing.T, children []*child, key int) time.Time {
 	t.Helper()
 	at := time.Now().Add(20 * time.Millisecond)
 	for _, c := range children {
-		if _, err := fmt.Fprintln(c.in, key, at.UnixNano()); err != nil {
-			t.Fatal(err)
-		}
+		c.Send(turn{key, at.UnixNano()})
 	}
 	return at
 }

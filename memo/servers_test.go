@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -18,6 +17,7 @@ import (
 	_ "github.com/cairncache/cairn/adapters/memcache"
 	_ "github.com/cairncache/cairn/adapters/memory"
 	_ "github.com/cairncache/cairn/adapters/redis"
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/internal/testservers"
 	"github.com/cairncache/cairn/memo"
 	"github.com/cairncache/cairn/memo/compress"
@@ -26,9 +26,7 @@ import (
 
 func TestMain(m *testing.M) {
 	logging.Disable() // go-redis reports every dial that fails
-	if config := os.Getenv(processVar); config != "" {
-		os.Exit(runProcess(config))
-	}
+	testprocess.Main(processConfig.run)
 	testservers.Main(m)
 }
 
@@ -284,11 +282,11 @@ var backends = map[string]func(t *testing.T) (s1, s2 store.Store){
 		return s, s
 	},
 	"redis": func(t *testing.T) (s1, s2 store.Store) {
-		url := fmt.Sprintf("redis://%s/0?prefix=t%d:", testservers.Redis(t).Addr, prefixes.Add(1))
+		url := fmt.Sprintf("redis://%s/0?timeout=10s&prefix=t%d:", testservers.Redis(t).Addr, prefixes.Add(1))
 		return open(t, url), open(t, url)
 	},
 	"memcached": func(t *testing.T) (s1, s2 store.Store) {
-		url := fmt.Sprintf("memcache://%s?prefix=t%d:", testservers.Memcached(t).Addr, prefixes.Add(1))
+		url := fmt.Sprintf("memcache://%s?timeout=10s&prefix=t%d:", testservers.Memcached(t).Addr, prefixes.Add(1))
 		return open(t, url), open(t, url)
 	},
 }

@@ -7,13 +7,12 @@ import (
 	"path/filepath"
 	"testing"
 
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/store"
 )
 
 func TestMain(m *testing.M) {
-	if config := os.Getenv(processVar); config != "" {
-		os.Exit(runProcess(config))
-	}
+	testprocess.Main(processConfig.run)
 	if supported { // or else New refuses
 		os.Exit(m.Run())
 	}

@@ -3,26 +3,21 @@ package disk
 import (
 	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"time"
 
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/store"
 )
 
-// processVar is the environment variable that makes this test binary another
-// process that uses a folder: the JSON of its processConfig.
-const processVar = "CAIRN_DISK_PROCESS"
-
+// processConfig is of another process that uses a folder.
 type processConfig struct {
 	ID       int
 	Path     string
@@ -30,34 +25,21 @@ type processConfig struct {
 	Writers  int
 	Duration time.Duration // 0 is until it is killed
 	Mixed    bool          // not only writes
-	Serves   bool          // what standard input asks for, and nothing else
+	Serves   bool          // calls, and does nothing else
 }
 
-// runProcess writes until it is told to end, and tells on standard output each
-// write that has succeeded: the key and the number of the value.
-func runProcess(text string) (code int) {
-	var c processConfig
-	err := json.Unmarshal([]byte(text), &c)
-	if err == nil {
-		err = c.run()
-	}
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		return 1
-	}
-	return 0
-}
-
+// run writes until it is told to end, and tells on standard output each write
+// that has succeeded: the key and the number of the value.
 func (c processConfig) run() error {
 	if c.Serves {
-		fmt.Println("ready")
+		testprocess.Ready()
 		return serve(os.Stdin, os.Stdout)
 	}
 	s, err := New(c.Path, &c.Options)
 	if err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	testprocess.Ready()
 	errs := make(chan error, c.Writers)
 	start := time.Now()
 	for i := range c.Writers {
@@ -153,58 +135,17 @@ func numberOf(key string, value []byte) (n int, err error) {
 	return n, nil
 }
 
-// child is such a process, seen from the parent.
-type child struct {
-	cmd *exec.Cmd
-	in  io.WriteCloser
-	out io.Reader
-	err strings.Builder
-}
-
-// startProcess starts this test binary again, and returns when it has opened
-// the folder. It ends with the test.
-func startProcess(t *testing.T, config processConfig) *child {
-	t.Helper()
-	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	c := &child{cmd: exec.Command(os.Args[0], "-test.run=^$")}
-	c.cmd.Env = append(os.Environ(), processVar+"="+string(text), "GORACE=halt_on_error=1 atexit_sleep_ms=0")
-	c.cmd.Stderr = &c.err
-	out, err := c.cmd.StdoutPipe()
-	if err == nil {
-		c.in, err = c.cmd.StdinPipe()
-	}
-	if err == nil {
-		err = c.cmd.Start()
-	}
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.cmd.Process.Kill() }) // if it has not ended
-	lines := bufio.NewReader(out)
-	c.out = lines
-	if line, err := lines.ReadString('\n'); line != "ready\n" {
-		t.Fatalf("a process says %q, %v; %s", line, err, c.err.String())
-	}
-	return c
-}
-
-// wait reads what the process tells, until its end: by key, the last number.
-func (c *child) wait() (last map[string]int, err error) {
-	last = make(map[string]int)
-	for lines := bufio.NewScanner(c.out); lines.Scan(); {
+// lastWritten reads what a process tells, until its end: by key, the last number.
+func lastWritten(p *testprocess.Process) map[string]int {
+	last := make(map[string]int)
+	for lines := bufio.NewScanner(p.Out); lines.Scan(); {
 		var key string
 		var n int
 		if _, err := fmt.Sscan(lines.Text(), &key, &n); err == nil {
 			last[key] = max(last[key], n)
 		}
 	}
-	if err := c.cmd.Wait(); err != nil {
-		return last, fmt.Errorf("%w: %s", err, c.err.String())
-	}
-	return last, nil
+	return last
 }
 
 // A process that is killed at any moment leaves whole values, and all that it
@@ -218,9 +159,10 @@ func TestKilled(t *testing.T) {
 	path := newPath(t)
 	s := newStore(t, path, nil)
 	for round := range rounds {
-		c := startProcess(t, processConfig{ID: round, Path: path, Options: Options{Fsync: round%2 == 0}, Writers: 2})
-		time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { _ = c.cmd.Process.Kill() })
-		last, _ := c.wait()
+		p := testprocess.Start(t, processConfig{ID: round, Path: path, Options: Options{Fsync: round%2 == 0}, Writers: 2})
+		time.AfterFunc(time.Duration(rand.IntN(60_000))*time.Microsecond, func() { p.Signal(os.Kill) })
+		last := lastWritten(p)
+		p.End()
 		for i := range 2 {
 			key := fmt.Sprintf("%d.%d", round, i)
 			value, err := s.Get(t.Context(), key)
@@ -266,11 +208,10 @@ func TestTwoProcesses(t *testing.T) {
 	c := processConfig{Path: path, Options: Options{MaxBytes: most}, Writers: writers / 2, Duration: duration, Mixed: true}
 	var wg sync.WaitGroup
 	for range 2 {
-		child := startProcess(t, c)
+		p := testprocess.Start(t, c)
 		wg.Go(func() {
-			if _, err := child.wait(); err != nil {
-				t.Error(err)
-			}
+			lastWritten(p)
+			p.End()
 		})
 	}
 	done := make(chan struct{})

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/store"
 )
 
@@ -195,8 +196,8 @@ func (e *remoteError) Is(target error) bool {
 
 // A server is a process that serves, seen from the parent.
 type server struct {
-	child   *child
 	encoder *gob.Encoder
+	decoder *gob.Decoder
 	last    atomic.Uint64 // ID of a call, or of a Store
 
 	mu      sync.Mutex
@@ -207,29 +208,17 @@ type server struct {
 // startServer starts one that ends with the test.
 func startServer(t *testing.T) *server {
 	t.Helper()
-	s := &server{child: startProcess(t, processConfig{Serves: true}), waiting: make(map[uint64]chan reply)}
-	s.encoder = gob.NewEncoder(s.child.in)
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		s.read()
-	}()
-	t.Cleanup(func() {
-		s.child.in.Close()
-		<-ended
-		if err := s.child.cmd.Wait(); err != nil {
-			t.Errorf("%v: %s", err, s.child.err.String())
-		}
-	})
+	p := testprocess.Start(t, processConfig{Serves: true})
+	s := &server{encoder: gob.NewEncoder(p.In), decoder: gob.NewDecoder(p.Out), waiting: make(map[uint64]chan reply)}
+	go s.read()
 	return s
 }
 
 // read tells callers what the process replies, until its end.
 func (s *server) read() {
-	decoder := gob.NewDecoder(s.child.out)
 	for {
 		var r reply
-		err := decoder.Decode(&r)
+		err := s.decoder.Decode(&r)
 		s.mu.Lock()
 		if err != nil {
 			s.ended = fmt.Errorf("the process has ended: %w", err)

@@ -131,16 +131,16 @@ func freeze(s *servers) {
 // freezeProcess lets a process of a stress miss what happens meanwhile.
 func freezeProcess(s *servers) {
 	c := s.fleet[rand.IntN(len(s.fleet))]
-	c.signal(syscall.SIGSTOP)
+	c.Signal(syscall.SIGSTOP)
 	time.Sleep(1200 * time.Millisecond)
-	c.signal(syscall.SIGCONT)
+	c.Signal(syscall.SIGCONT)
 }
 
 // killProcess replaces a process of a stress by a new one.
 func killProcess(s *servers) {
 	i := rand.IntN(len(s.fleet))
 	old := s.fleet[i]
-	old.signal(syscall.SIGKILL)
+	old.Signal(syscall.SIGKILL)
 	s.fleet[i] = startProcess(s.t, old.config)
 	s.fleet[i : i+1].ask("start")
 }

@@ -33,7 +33,7 @@ func TestOwnerIsKilled(t *testing.T) {
 	t.Parallel()
 	var st stress
 	owner, other, db := owned(t, &st)
-	owner.signal(syscall.SIGKILL)
+	owner.Signal(syscall.SIGKILL)
 	start := time.Now()
 	other.send("read", 0)
 	if r := other.answer(); r.Versions[0] != 1 || r.ReadErrors > 0 {
@@ -51,7 +51,7 @@ func TestOwnerIsFrozen(t *testing.T) {
 	t.Parallel()
 	var st stress
 	owner, other, db := owned(t, &st)
-	owner.signal(syscall.SIGSTOP)
+	owner.Signal(syscall.SIGSTOP)
 	other.send("read", 0) // after the end of the lease
 	if r := other.answer(); r.Versions[0] != 1 {
 		t.Errorf("got %+v", r)
@@ -62,7 +62,7 @@ func TestOwnerIsFrozen(t *testing.T) {
 	if r := other.answer(); r.Versions[0] != 2 {
 		t.Errorf("got %+v", r)
 	}
-	owner.signal(syscall.SIGCONT)
+	owner.Signal(syscall.SIGCONT)
 	if r := owner.answer(); r.Versions[0] != 1 { // it has waited since then
 		t.Errorf("the owner got %+v", r)
 	}

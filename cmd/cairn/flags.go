@@ -9,10 +9,10 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"path/filepath"
 	"strings"
 
 	"github.com/cairncache/cairn/config"
+	"github.com/cairncache/cairn/internal/diskurl"
 	"github.com/cairncache/cairn/store"
 )
 
@@ -170,16 +170,12 @@ func missingFolder(url string) error {
 		return nil
 	}
 	for _, u := range append(u.Layers(), u) {
-		if u.Scheme != "disk" || len(u.Hosts) > 0 || strings.HasPrefix(u.Path, "~") {
+		if u.Scheme != "disk" {
 			continue
 		}
-		folder := u.Path
-		if folder == "" {
-			parent, err := os.UserCacheDir()
-			if err != nil || u.Text("name") == "" {
-				continue
-			}
-			folder = filepath.Join(parent, u.Text("name"))
+		folder, err := diskurl.Folder(u)
+		if err != nil {
+			continue
 		}
 		if _, err := os.Stat(folder); errors.Is(err, fs.ErrNotExist) {
 			return fmt.Errorf("open %q: there is no folder %s; cairn set would make it", u, folder)

@@ -14,6 +14,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/cairncache/cairn/internal/testprocess"
 )
 
 // The names end in the library, for
@@ -137,12 +139,15 @@ func compare(b *testing.B, e experiment) {
 // operations until they take long enough, all with one cache.
 func measure(b *testing.B, name string, l library, t *task, e experiment) {
 	folder := b.TempDir()
-	var other *process
+	var other *testprocess.Process
+	startOther := func() { // with this b, as the one below ends its processes after each call
+		other = testprocess.Start(b, job{l.name, folder, t.name, t.fsync, t.goroutines})
+	}
 	b.Run(name, func(b *testing.B) {
 		if t.cache == nil {
 			t.open(b, l, folder)
 			if e.beside {
-				other = startProcess(b, job{l.name, folder, t.name, t.fsync, t.goroutines})
+				startOther()
 			}
 		}
 		b.SetBytes(int64(t.bytes))
@@ -155,7 +160,7 @@ func measure(b *testing.B, name string, l library, t *task, e experiment) {
 		b.ReportMetric(float64(processorTime()-began)/float64(b.N), "cpu-ns/op")
 	})
 	if other != nil {
-		other.stop(b)
+		other.End()
 	}
 	if t.cache != nil {
 		if err := t.Close(); err != nil {

@@ -20,6 +20,7 @@ import (
 
 	goredis "github.com/redis/go-redis/v9"
 
+	"github.com/cairncache/cairn/internal/testprocess"
 	"github.com/cairncache/cairn/internal/testservers"
 )
 
@@ -127,21 +128,19 @@ func contended(b *testing.B, client *goredis.Client, l library, processes int) {
 	}
 	s.Last = -1
 	for b.Loop() { // once, as it takes longer than go test wants a benchmark to
-		var workers []*worker
+		var workers []*testprocess.Process
 		for range processes {
-			workers = append(workers, startWorker(b, j))
+			workers = append(workers, testprocess.Start(b, j))
 			j.First += j.Goroutines
 		}
 		before, busy := sent(b, client, l), used(b, client)
 		for _, w := range workers {
-			if err := w.start(); err != nil {
-				b.Fatal(err)
-			}
+			w.Send("start")
 		}
 		var counts, byProcess []int
 		stuck := 0
 		for _, w := range workers {
-			r := w.result(b)
+			r := resultOf(b, w)
 			counts = append(counts, r.Counts...)
 			byProcess = append(byProcess, sum(r.Counts))
 			stuck += r.Stuck

@@ -7,13 +7,14 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"slices"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 	"unsafe"
+
+	"github.com/cairncache/cairn/internal/testprocess"
 )
 
 // A job is what a process of its own is told to do.
@@ -24,9 +25,6 @@ type job struct {
 	Goroutines          int
 	Time                time.Duration
 }
-
-// jobVar is the environment variable with the job, in JSON.
-const jobVar = "CAIRN_COMPARE_JOB"
 
 // A section is what the lock protects. It is in memory that the processes share,
 // and is changed without any care, so that the count is wrong if two are in it at
@@ -94,7 +92,7 @@ func work(j job) error {
 	if err := unlock(); err != nil {
 		return err
 	}
-	fmt.Println("ready")
+	testprocess.Ready()
 	if _, err := bufio.NewReader(os.Stdin).ReadString('\n'); err != nil {
 		return err
 	}
@@ -134,64 +132,17 @@ func work(j job) error {
 }
 
 func TestMain(m *testing.M) {
-	if text := os.Getenv(jobVar); text != "" {
-		var j job
-		err := json.Unmarshal([]byte(text), &j)
-		if err == nil {
-			err = work(j)
-		}
-		if err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
-		}
-		return
-	}
+	testprocess.Main(work)
 	m.Run()
 	printTable()
 }
 
-// A worker is such a process.
-type worker struct {
-	*exec.Cmd
-	start func() error
-	out   *bufio.Reader
-}
-
-func startWorker(b *testing.B, j job) *worker {
+// resultOf waits for as long as the process works.
+func resultOf(b *testing.B, p *testprocess.Process) (r result) {
 	b.Helper()
-	text, err := json.Marshal(j)
-	if err != nil {
+	if err := json.NewDecoder(p.Out).Decode(&r); err != nil {
 		b.Fatal(err)
 	}
-	w := &worker{Cmd: exec.CommandContext(b.Context(), os.Args[0])}
-	w.Env = append(os.Environ(), jobVar+"="+string(text))
-	w.Stderr = os.Stderr
-	in, err := w.StdinPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	out, err := w.StdoutPipe()
-	if err != nil {
-		b.Fatal(err)
-	}
-	w.out = bufio.NewReader(out)
-	w.start = func() error { _, err := in.Write([]byte("\n")); return err }
-	if err := w.Start(); err != nil {
-		b.Fatal(err)
-	}
-	if line, err := w.out.ReadString('\n'); line != "ready\n" || err != nil {
-		b.Fatalf("a process of %s did not start: %q, %v", j.Library, line, err)
-	}
-	return w
-}
-
-func (w *worker) result(b *testing.B) (r result) {
-	b.Helper()
-	if err := json.NewDecoder(w.out).Decode(&r); err != nil {
-		b.Fatal(err)
-	}
-	if err := w.Wait(); err != nil {
-		b.Fatal(err)
-	}
+	p.End()
 	return r
 }
