@@ -13,22 +13,39 @@ import (
 )
 
 // ClearAll clears all stores, those as well that are not open yet, each as
-// store.Clear does: those that were registered first, then layers, then what
+// store.Clear does: those that were registered first, then layers after what
 // they are made of, and near layers last, so that nothing which was stored
 // before comes back from a layer beyond. One that cannot be cleared, or opened,
-// does not stop the others; the error joins one for each such store, with its name. They match what the errors of the stores
-// do: errors.ErrUnsupported where a store can neither clear nor list its keys.
-// When ctx ends, what is not cleared yet stays.
+// does not stop the others; the error joins one for each such store, with its
+// name. They match what the errors of the stores do: errors.ErrUnsupported where
+// a store can neither clear nor list its keys, unless it is layers of which the
+// last has been cleared. When ctx ends, what is not cleared yet stays.
 func (s *Stores) ClearAll(ctx context.Context) error {
 	stores, errs := s.all(ctx, "clear")
-	slices.Reverse(stores)
 	slices.SortStableFunc(stores, func(a, b *opened) int {
-		return cmp.Compare(len(s.config.nearIn(a.name)), len(s.config.nearIn(b.name)))
+		return cmp.Compare(s.config.clearedIn(a.name), s.config.clearedIn(b.name))
 	})
+	cleared := make(map[string]bool)
 	for _, o := range stores {
-		errs = append(errs, o.named(o.clear(ctx)))
+		err := o.clear(ctx)
+		if layers := s.config.Stores[o.name].Layers; len(layers) > 0 && cleared[layers[len(layers)-1]] && errors.Is(err, errors.ErrUnsupported) {
+			err = nil // the layers have no entries but those of the last
+		}
+		cleared[o.name] = err == nil
+		errs = append(errs, o.named(err))
 	}
 	return errors.Join(errs...)
+}
+
+// clearedIn is which stores ClearAll clears before others.
+func (c *Config) clearedIn(name string) (turn int) {
+	if _, configured := c.Stores[name]; !configured {
+		return 0
+	}
+	if len(c.nearIn(name)) == 0 {
+		return 1
+	}
+	return 2
 }
 
 // clear clears the store. All that layers are made of is cleared anyway, so they

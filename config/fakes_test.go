@@ -10,6 +10,7 @@ import (
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/cairncache/cairn/adapters/memory"
 	_ "github.com/cairncache/cairn/adapters/null"
@@ -29,6 +30,7 @@ type backend struct {
 	events []string         // such as "open local"
 	fail   map[string]error // by event, what it fails with
 	hook   func(event string)
+	answer func() // called when a TTL is read, before it is answered
 }
 
 var backends struct {
@@ -93,6 +95,14 @@ type fake struct {
 
 func (f *fake) Clear(ctx context.Context) error {
 	return errors.Join(f.backend.note("clear "+f.name), f.Store.Clear(ctx))
+}
+
+func (f *fake) TTL(ctx context.Context, key string) (time.Duration, error) {
+	ttl, err := f.Store.TTL(ctx, key)
+	if f.backend.answer != nil {
+		f.backend.answer()
+	}
+	return ttl, err
 }
 
 func (f *fake) Ping(ctx context.Context) error { return f.backend.note("ping " + f.name) }

@@ -202,9 +202,7 @@ func TestClearAllWhileReading(t *testing.T) {
 			}
 			err := s.ClearAll(t.Context())
 			b.hook = nil
-			if test.scheme == "clear-only" && test.deep != "" { // it says so, but has cleared all that they are made of
-				wantError(t, err, errors.ErrUnsupported, "config: stores.pages: ")
-			} else if err != nil {
+			if err != nil {
 				t.Errorf("%+v: %v", test, err)
 			}
 			for _, name := range []string{"pages", "deep", "near"} {
@@ -212,6 +210,71 @@ func TestClearAllWhileReading(t *testing.T) {
 			}
 		})
 	}
+}
+
+// What was read before all was cleared, and arrives only afterwards, stays in no
+// near layer.
+func TestClearAllOvertakesReads(t *testing.T) {
+	for _, test := range []struct {
+		deep   string
+		answer int // of the far layer, that is late
+	}{{"", 1}, {"d:", 1}, {"d:", 2}} {
+		synctest.Test(t, func(t *testing.T) {
+			b := newBackend(t)
+			s := open(t, &config.Config{Default: "pages", Stores: map[string]config.Store{
+				"far": {URL: "clear-only" + b.url("far")[len("fake"):]}, "near": {URL: "memory:"}, "top": {URL: "memory:"},
+				"deep":  {Layers: []string{"near", "far"}, Coherence: "bounded:1h", Prefix: test.deep},
+				"pages": {Layers: []string{"top", "deep"}, Coherence: "bounded:1h", Prefix: "p:"},
+			}})
+			pages := get(t, s, "pages")
+			set(t, pages, "k", "old")
+			cleared, answers := make(chan struct{}), 0
+			b.answer = func() {
+				if answers++; answers == test.answer {
+					<-cleared
+				}
+			}
+			go wantValue(t, pages, "k", "old")
+			synctest.Wait()
+			if answers != test.answer {
+				t.Errorf("%+v: there were %d", test, answers)
+			}
+			if err := s.ClearAll(t.Context()); err != nil {
+				t.Error(err)
+			}
+			close(cleared)
+			synctest.Wait()
+			wantValue(t, pages, "k", "")
+		})
+	}
+}
+
+// Layers are no more cleared than the last of them.
+func TestClearAllOfWhatCannotBe(t *testing.T) {
+	b := newBackend(t)
+	s := open(t, &config.Config{Default: "pages", Stores: map[string]config.Store{
+		"far": {URL: "least" + b.url("far")[len("fake"):]}, "near": {URL: "memory:"}, "top": {URL: "memory:"},
+		"deep":  {Layers: []string{"near", "far"}, Coherence: "bounded:1h", Prefix: "d:"},
+		"pages": {Layers: []string{"top", "deep"}, Coherence: "bounded:1h"},
+	}})
+	set(t, get(t, s, "pages"), "k", "v")
+	err := s.ClearAll(t.Context())
+	for _, name := range []string{"far", "deep", "pages"} {
+		wantError(t, err, errors.ErrUnsupported, "config: stores."+name+": ")
+	}
+	wantValue(t, get(t, s, "pages"), "k", "v")
+
+	failed := errors.New("on purpose")
+	s = open(t, &config.Config{Default: "pages", Stores: map[string]config.Store{
+		"far": {URL: "clear-only" + b.url("far")[len("fake"):]}, "near": {URL: "memory:"}, "top": {URL: "memory:"},
+		"deep":  {Layers: []string{"near", "far"}, Coherence: "bounded:1h", Prefix: "d:"},
+		"pages": {Layers: []string{"top", "deep"}, Coherence: "bounded:1h"},
+	}})
+	b.setFailure("clear far", failed)
+	err = s.ClearAll(t.Context())
+	wantError(t, err, failed, "config: stores.far: on purpose")
+	wantError(t, err, failed, "config: stores.deep: ")
+	wantError(t, err, errors.ErrUnsupported, "config: stores.pages: ")
 }
 
 // What is registered comes first, also if a store of the Config is opened later.

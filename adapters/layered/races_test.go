@@ -2,6 +2,7 @@ package layered_test
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -72,6 +73,29 @@ func TestOvertakenReadIsNotKept(t *testing.T) {
 			})
 		})
 	}
+}
+
+// Nor is it where L2 does not offer Clear and was cleared in another way: Clear
+// declines, but has cleared L1.
+func TestOvertakenReadWhereClearDeclines(t *testing.T) {
+	race(t, "flush", func(t *testing.T, off string) bool {
+		l2, at := newMemory(t), newTurnstile()
+		s := newLayered(t, newMemory(t), store.Prefix(paused(l2, "ttl", at.pass), "p:"), anHour)
+		switchOff(s, off)
+		set(t, l2, "p:k", "old", time.Hour)
+		at.shut()
+		go s.Get(t.Context(), "k")
+		synctest.Wait() // it has been answered "old"
+		if err := store.Clear(t.Context(), l2); err != nil {
+			t.Error(err)
+		}
+		if err := s.Clear(t.Context()); !errors.Is(err, errors.ErrUnsupported) {
+			t.Errorf("Clear: %v", err)
+		}
+		at.open()
+		synctest.Wait()
+		return answers(t, s, "old")
+	})
 }
 
 func replace(l2 *far) { l2.Set(context.Background(), "k", []byte("new"), time.Hour) }

@@ -92,18 +92,18 @@ func (s *Store) Touch(ctx context.Context, key string, ttl time.Duration) error 
 	return err
 }
 
-// Clear clears L2 and L1. It declines if L2 is no store.ClearStore: the function
-// Clear then lists the keys and deletes them. As scans take many round trips,
-// Options.Timeout does not bound them; ctx does.
+// Clear clears L2 and L1. If L2 is no store.ClearStore it clears L1 alone and
+// declines: the function Clear then lists the keys and deletes them. As scans
+// take many round trips, Options.Timeout does not bound them; ctx does.
 func (s *Store) Clear(ctx context.Context) error {
 	const op = "clear"
 	if err := s.check(ctx, op); err != nil {
 		return err
 	}
+	defer s.flush() // an error keeps L1 from being served
 	if !store.Supports[store.ClearStore](s.l2) {
 		return store.Errorf(op, "", errors.ErrUnsupported, "L2 (%T) does not offer Clear", s.l2)
 	}
-	defer s.flush() // an error keeps L1 from being served
 	s.flush()
 	return s.failedIf(op, store.Clear(ctx, s.l2))
 }
