@@ -34,7 +34,7 @@ func newLayered(t testing.TB, l1, l2 store.Store, o *layered.Options) *layered.S
 
 var (
 	watchSecond = &layered.Options{Coherence: layered.Watch(time.Second)}
-	anHour      = &layered.Options{Coherence: layered.Bounded(time.Hour)}
+	anHour      = &layered.Options{Coherence: layered.Bounded(time.Hour), Timeout: patience} // also for tests in real time
 )
 
 // everything is what package memory can do but hand out entries.

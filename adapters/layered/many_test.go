@@ -409,7 +409,7 @@ func TestBatchAndDeletesThatHang(t *testing.T) {
 				return hang(ctx, c, next)
 			}
 			return next(ctx)
-		}), anHour)
+		}), &layered.Options{Coherence: layered.Bounded(time.Hour)})
 		keys := []string{"other"}
 		set(t, l2, "other", "v", 0)
 		for _, key := range strings.Split("abcd", "") {

@@ -56,7 +56,7 @@ func tryAll(t *testing.T, check func(t *testing.T, seen *report)) {
 			}
 			seen := tr.run(func() { fault(s) })
 			t.Logf("%d reads (%d failed), %d writes (%d failed), outdated for up to %v", seen.Reads, seen.ReadErrors, seen.Deletes, seen.Failed, seen.Worst)
-			if seen.Reads-seen.ReadErrors < 100 || seen.Deletes-seen.Failed < 20 {
+			if !tr.worked() {
 				t.Error("hardly anything worked")
 			}
 			check(t, seen)

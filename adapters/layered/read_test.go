@@ -128,42 +128,46 @@ func TestGetManyAsksL2Once(t *testing.T) {
 
 // What L2 has as bytes is decoded once for all readers.
 func TestDecodedOnce(t *testing.T) {
-	s := newLayered(t, newMemory(t), onlyBytes(newMemory(t)), watchSecond)
-	set(t, s, "k", "v", 0)
-	decoded := 0
-	for range 3 {
-		l, err := s.GetLive(t.Context(), "k")
-		if err != nil {
-			t.Fatal(err)
+	synctest.Test(t, func(t *testing.T) {
+		s := newLayered(t, newMemory(t), onlyBytes(newMemory(t)), watchSecond)
+		set(t, s, "k", "v", 0)
+		decoded := 0
+		for range 3 {
+			l, err := s.GetLive(t.Context(), "k")
+			if err != nil {
+				t.Fatal(err)
+			}
+			store.LiveValue(l, func(b []byte) (*string, error) {
+				decoded++
+				v := string(b)
+				return &v, nil
+			})
 		}
-		store.LiveValue(l, func(b []byte) (*string, error) {
-			decoded++
-			v := string(b)
-			return &v, nil
-		})
-	}
-	if decoded != 1 {
-		t.Errorf("decoded %d times, want once", decoded)
-	}
+		if decoded != 1 {
+			t.Errorf("decoded %d times, want once", decoded)
+		}
+	})
 }
 
 func TestSetLiveEncodesOnce(t *testing.T) {
-	s := newLayered(t, newMemory(t), onlyBytes(newMemory(t)), watchSecond)
-	encoded := 0
-	l := store.NewLive(1, func() ([]byte, error) { encoded++; return []byte("1"), nil })
-	if err := s.SetLive(t.Context(), "k", l, 0); err != nil {
-		t.Fatal(err)
-	}
-	wantGet(t, s, "k", "1")
-	wantGet(t, s, "k", "1")
-	if encoded != 1 {
-		t.Errorf("encoded %d times, want once", encoded)
-	}
-	bad := store.NewLive(1, func() ([]byte, error) { return nil, errors.New("no form") })
-	if err := s.SetLive(t.Context(), "k", bad, 0); !errors.Is(err, store.ErrInvalid) {
-		t.Errorf("SetLive = %v, want ErrInvalid", err)
-	}
-	wantGet(t, s, "k", "1")
+	synctest.Test(t, func(t *testing.T) {
+		s := newLayered(t, newMemory(t), onlyBytes(newMemory(t)), watchSecond)
+		encoded := 0
+		l := store.NewLive(1, func() ([]byte, error) { encoded++; return []byte("1"), nil })
+		if err := s.SetLive(t.Context(), "k", l, 0); err != nil {
+			t.Fatal(err)
+		}
+		wantGet(t, s, "k", "1")
+		wantGet(t, s, "k", "1")
+		if encoded != 1 {
+			t.Errorf("encoded %d times, want once", encoded)
+		}
+		bad := store.NewLive(1, func() ([]byte, error) { return nil, errors.New("no form") })
+		if err := s.SetLive(t.Context(), "k", bad, 0); !errors.Is(err, store.ErrInvalid) {
+			t.Errorf("SetLive = %v, want ErrInvalid", err)
+		}
+		wantGet(t, s, "k", "1")
+	})
 }
 
 // The caller may reuse its slices, also while a call that took too long is

@@ -178,7 +178,15 @@ func (k *trialKey) outdated(v, at int64) (since time.Duration, newest int64) {
 	return since, newest
 }
 
-// run lets the nodes work until disturb has returned, and a moment longer.
+// worked reports whether so much has succeeded that the trial says something.
+func (tr *trial) worked() bool {
+	tr.mu.Lock()
+	defer tr.mu.Unlock()
+	return tr.seen.Reads-tr.seen.ReadErrors >= 100 && tr.seen.Deletes-tr.seen.Failed >= 20
+}
+
+// run lets the nodes work until disturb has returned, and a moment longer: on a
+// busy machine until they have worked.
 func (tr *trial) run(disturb func()) *report {
 	ctx, cancel := context.WithCancel(context.Background())
 	var work sync.WaitGroup
@@ -204,6 +212,9 @@ func (tr *trial) run(disturb func()) *report {
 	time.Sleep(200 * time.Millisecond)
 	disturb()
 	time.Sleep(2 * testDelta)
+	for end := time.Now().Add(20 * time.Second); !tr.worked() && time.Now().Before(end); {
+		time.Sleep(time.Millisecond)
+	}
 	cancel()
 	work.Wait()
 	return &tr.seen
