@@ -1,14 +1,10 @@
 package memory
 
 import (
-	"fmt"
 	"math"
-	"runtime"
 	"sync"
 	"testing"
 	"time"
-
-	"github.com/maypok86/otter/v2"
 )
 
 func benchTyped[K comparable, V any](b *testing.B, max int, ttl time.Duration) *Typed[K, V] {
@@ -48,12 +44,10 @@ type benchValue struct {
 func BenchmarkTypedGet(b *testing.B) {
 	value := &benchValue{"Ada", 36}
 	eachLoad(func(name string, n int, ttl time.Duration) {
-		c := benchOtter[*benchValue](b, 100_000, ttl)
 		t := benchTyped[string, *benchValue](b, 100_000, ttl)
 		m := &lockedMap[string, *benchValue]{m: map[string]*benchValue{}}
 		s := benchStore(b, 100_000, ttl)
 		for i := range n {
-			c.Set(benchKey[i], value)
 			t.Set(benchKey[i], value)
 			m.set(benchKey[i], value)
 			s.SetLive(b.Context(), benchKey[i], benchLive[i], 0)
@@ -64,27 +58,24 @@ func BenchmarkTypedGet(b *testing.B) {
 			}
 		}
 		ctx := b.Context()
-		bench(b, name, "map", n, func(i int) { found(m.get(benchKey[i])) })
-		bench(b, name, "otter", n, func(i int) { found(c.GetIfPresent(benchKey[i])) })
-		bench(b, name, "store", n, func(i int) {
+		bench(b, name+"/map", n, func(i int) { found(m.get(benchKey[i])) })
+		bench(b, name+"/store", n, func(i int) {
 			_, err := s.GetLive(ctx, benchKey[i])
 			found(nil, err == nil)
 		})
-		bench(b, name, "cairn", n, func(i int) { found(t.Get(benchKey[i])) })
+		bench(b, name+"/typed", n, func(i int) { found(t.Get(benchKey[i])) })
 	})
 }
 
 func BenchmarkTypedSet(b *testing.B) {
 	value := &benchValue{"Ada", 36}
 	set := func(name string, n, max int, ttl time.Duration) {
-		c := benchOtter[*benchValue](b, max, ttl)
-		bench(b, name, "otter", n, func(i int) { c.Set(benchKey[i], value) })
 		t := benchTyped[string, *benchValue](b, max, ttl)
-		bench(b, name, "cairn", n, func(i int) { t.Set(benchKey[i], value) })
+		bench(b, name+"/typed", n, func(i int) { t.Set(benchKey[i], value) })
 	}
 	eachLoad(func(name string, n int, ttl time.Duration) {
 		m := &lockedMap[string, *benchValue]{m: map[string]*benchValue{}}
-		bench(b, name, "map", n, func(i int) { m.set(benchKey[i], value) })
+		bench(b, name+"/map", n, func(i int) { m.set(benchKey[i], value) })
 		set(name, n, 100_000, ttl)
 	})
 	set("full", benchKeys, 1000, 0)
@@ -113,7 +104,7 @@ func benchKeysOf[K comparable](b *testing.B, name string, key func(i int) K) {
 	for i := range benchKeys {
 		t.Set(key(i), i)
 	}
-	bench(b, name, "cairn", benchKeys, func(i int) {
+	bench(b, name, benchKeys, func(i int) {
 		if v, ok := t.Get(key(i)); !ok || v != i {
 			b.Fatal("miss")
 		}
@@ -123,43 +114,11 @@ func benchKeysOf[K comparable](b *testing.B, name string, key func(i int) K) {
 // BenchmarkTypedMemory reports the bytes that an entry of an int64 and an int64
 // takes.
 func BenchmarkTypedMemory(b *testing.B) {
-	const n = 200_000
-	measure := func(name string, fill func() any) {
-		b.Run(name, func(b *testing.B) {
-			for b.Loop() {
-				var before, after runtime.MemStats
-				runtime.GC()
-				runtime.GC()
-				runtime.ReadMemStats(&before)
-				kept := fill()
-				runtime.GC()
-				runtime.GC()
-				runtime.ReadMemStats(&after)
-				b.ReportMetric((float64(after.HeapAlloc)-float64(before.HeapAlloc))/n, "B/entry")
-				runtime.KeepAlive(kept)
-			}
-		})
-	}
-	for _, ttl := range []time.Duration{0, time.Hour} {
-		name := fmt.Sprintf("ttl=%v/", ttl)
-		measure(name+"otter", func() any {
-			o := &otter.Options[int64, int64]{MaximumSize: math.MaxInt}
-			if ttl > 0 {
-				o.ExpiryCalculator = otter.ExpiryWriting[int64, int64](ttl)
-			}
-			c := otter.Must(o)
-			b.Cleanup(func() { c.StopAllGoroutines() })
-			for i := range int64(n) {
-				c.Set(i, i)
-			}
-			return c
-		})
-		measure(name+"cairn", func() any {
-			t := benchTyped[int64, int64](b, math.MaxInt, ttl)
-			for i := range int64(n) {
-				t.Set(i, i)
-			}
-			return t
-		})
-	}
+	benchMemory(b, func(ttl time.Duration) any {
+		t := benchTyped[int64, int64](b, math.MaxInt, ttl)
+		for i := range int64(memoryEntries) {
+			t.Set(i, i)
+		}
+		return t
+	})
 }

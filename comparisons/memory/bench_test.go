@@ -87,21 +87,60 @@ func fill[V any](c *Cache[V], n int, value V) {
 	c.Settle()
 }
 
+// eachTTL runs a benchmark with entries that live for ever, and with ones that
+// expire.
+func eachTTL(b *testing.B, run func(b *testing.B, ttl time.Duration)) {
+	b.Run("ttl=none", func(b *testing.B) { run(b, 0) })
+	b.Run("ttl=1h", func(b *testing.B) { run(b, time.Hour) })
+}
+
 // BenchmarkGet reads keys that are all there.
 func BenchmarkGet(b *testing.B) {
+	eachTTL(b, func(b *testing.B, ttl time.Duration) { get(b, zipf(), ttl) })
+}
+
+// BenchmarkGetOne reads one key, which everybody asks for.
+func BenchmarkGetOne(b *testing.B) {
+	eachTTL(b, func(b *testing.B, ttl time.Duration) { get(b, []int{0}, ttl) })
+}
+
+func get(b *testing.B, requests []int, ttl time.Duration) {
 	compare(b, *rounds, Live(), func(b *testing.B, l Library[*store.Live]) {
-		c := l.New(2*keys, 0)
+		c := l.New(2*keys, ttl)
 		defer c.Close()
 		fill(c, keys, newValue())
-		all, requests := allKeys(), zipf()
-		hits := parallel(b, len(requests), func(i int) bool {
-			_, ok := c.Get(all[requests[i]])
+		read(b, l.Name, requests, func(key string) bool {
+			_, ok := c.Get(key)
 			return ok
 		})
-		if misses := float64(b.N) - hits; misses > 0 {
-			b.Errorf("%s has missed %v of %d", l.Name, misses, b.N)
-		}
 	})
+}
+
+// BenchmarkGetBytes reads values that belong to the reader afterwards: where the
+// library has not copied one, the reader does.
+func BenchmarkGetBytes(b *testing.B) {
+	compare(b, *rounds, Bytes(), func(b *testing.B, l Library[[]byte]) {
+		c := l.New(2*keys, 0)
+		defer c.Close()
+		fill(c, keys, make([]byte, 64))
+		copies := l.Name == "cairn"
+		read(b, l.Name, zipf(), func(key string) bool {
+			value, ok := c.Get(key)
+			if !copies {
+				value = slices.Clone(value)
+			}
+			return ok && len(value) == 64
+		})
+	})
+}
+
+// read is for keys that are all there.
+func read(b *testing.B, name string, requests []int, get func(key string) bool) {
+	all := allKeys()
+	hits := parallel(b, len(requests), func(i int) bool { return get(all[requests[i]]) })
+	if misses := float64(b.N) - hits; misses > 0 {
+		b.Errorf("%s has missed %v of %d", name, misses, b.N)
+	}
 }
 
 // BenchmarkMixed has nine reads to each write, whatever the read has found, with
@@ -129,12 +168,7 @@ func BenchmarkMixed(b *testing.B) {
 
 // BenchmarkSetExisting writes keys that are all there.
 func BenchmarkSetExisting(b *testing.B) {
-	compare(b, *rounds, Live(), func(b *testing.B, l Library[*store.Live]) {
-		c := l.New(2*keys, 0)
-		defer c.Close()
-		fill(c, keys, newValue())
-		set(b, c, zipf())
-	})
+	eachTTL(b, func(b *testing.B, ttl time.Duration) { set(b, 2*keys, ttl, zipf()) })
 }
 
 // BenchmarkSetNew writes keys that are not there into a cache that is full, so
@@ -144,22 +178,22 @@ func BenchmarkSetNew(b *testing.B) {
 	for i := range requests {
 		requests[i] = i
 	}
-	compare(b, *rounds, Live(), func(b *testing.B, l Library[*store.Live]) {
-		c := l.New(keys/10, 0)
-		defer c.Close()
-		fill(c, keys, newValue())
-		set(b, c, requests)
-	})
+	eachTTL(b, func(b *testing.B, ttl time.Duration) { set(b, keys/10, ttl, requests) })
 }
 
-func set(b *testing.B, c *Cache[*store.Live], requests []int) {
-	all, value := allKeys(), newValue()
-	dropped := c.Dropped.Load()
-	parallel(b, len(requests), func(i int) bool {
-		c.Set(all[requests[i]], value)
-		return false
+func set(b *testing.B, capacity int, ttl time.Duration, requests []int) {
+	compare(b, *rounds, Live(), func(b *testing.B, l Library[*store.Live]) {
+		c := l.New(capacity, ttl)
+		defer c.Close()
+		all, value := allKeys(), newValue()
+		fill(c, keys, value)
+		dropped := c.Dropped.Load()
+		parallel(b, len(requests), func(i int) bool {
+			c.Set(all[requests[i]], value)
+			return false
+		})
+		reportDropped(b, c, dropped)
 	})
-	reportDropped(b, c, dropped)
 }
 
 func reportDropped[V any](b *testing.B, c *Cache[V], before int64) {
@@ -257,38 +291,32 @@ func median(values []float64) float64 {
 // BenchmarkMemory1M reports the bytes of the heap that an entry takes, of a key
 // of 16 bytes and a value of 64, in a cache of a million. These 80 are among them.
 func BenchmarkMemory1M(b *testing.B) {
-	for _, ttl := range []time.Duration{0, time.Hour} {
-		name := "ttl=none"
-		if ttl > 0 {
-			name = "ttl=1h"
-		}
-		b.Run(name, func(b *testing.B) {
-			compare(b, 1, Bytes(), func(b *testing.B, l Library[[]byte]) {
-				for b.Loop() {
-					before := heapInUse()
-					c := l.New(million, ttl)
-					for i := range million {
-						c.Set(Key(i), make([]byte, 64))
-						if i%1000 == 0 {
-							c.Settle()
-						}
+	eachTTL(b, func(b *testing.B, ttl time.Duration) {
+		compare(b, 1, Bytes(), func(b *testing.B, l Library[[]byte]) {
+			for b.Loop() {
+				before := heapInUse()
+				c := l.New(million, ttl)
+				for i := range million {
+					c.Set(Key(i), make([]byte, 64))
+					if i%1000 == 0 {
+						c.Settle()
 					}
-					c.Settle()
-					used := heapInUse() - before
-					held := 0
-					for i := range million {
-						if _, ok := c.Get(Key(i)); ok {
-							held++
-						}
-					}
-					b.ReportMetric(0, "ns/op")
-					b.ReportMetric(used/float64(held), "B/entry")
-					b.ReportMetric(float64(held), "entries")
-					c.Close()
 				}
-			})
+				c.Settle()
+				used := heapInUse() - before
+				held := 0
+				for i := range million {
+					if _, ok := c.Get(Key(i)); ok {
+						held++
+					}
+				}
+				b.ReportMetric(0, "ns/op")
+				b.ReportMetric(used/float64(held), "B/entry")
+				b.ReportMetric(float64(held), "entries")
+				c.Close()
+			}
 		})
-	}
+	})
 }
 
 // heapInUse is how many bytes of it are in use after garbage collection, which twice
