@@ -10,12 +10,13 @@ import (
 
 	"github.com/cairncache/cairn/adapters/disk"
 	"github.com/cairncache/cairn/adapters/layered"
+	"github.com/cairncache/cairn/lock"
 	"github.com/cairncache/cairn/memo"
 )
 
-// Each statement that docs/failure.md makes about layers and disk names a test that
-// shows it, as `package.TestName`, and the tests and figures that it names
-// exist.
+// Each statement that docs/failure.md makes about layers, disk and locks names a
+// test that shows it, as `package.TestName`, and the tests and figures that it
+// names exist.
 func TestFailurePage(t *testing.T) {
 	b, err := os.ReadFile("docs/failure.md")
 	if err != nil {
@@ -23,7 +24,7 @@ func TestFailurePage(t *testing.T) {
 	}
 	page := string(b)
 	exist := make(map[string]bool)
-	for pkg, dir := range map[string]string{"memo": "memo", "layered": "adapters/layered", "redis": "adapters/redis", "disk": "adapters/disk"} {
+	for pkg, dir := range map[string]string{"memo": "memo", "layered": "adapters/layered", "redis": "adapters/redis", "disk": "adapters/disk", "lock": "lock"} {
 		for _, name := range testsIn(t, dir) {
 			exist[pkg+"."+name] = true
 		}
@@ -38,6 +39,8 @@ func TestFailurePage(t *testing.T) {
 		"memo.Stats":    reflect.TypeFor[memo.Stats](),
 		"memo.Trace":    reflect.TypeFor[memo.Trace](),
 		"disk.Stats":    reflect.TypeFor[disk.Stats](),
+		"lock.Stats":    reflect.TypeFor[lock.Stats](),
+		"lock.Trace":    reflect.TypeFor[lock.Trace](),
 	}
 	for _, m := range regexp.MustCompile("`(\\w+\\.(?:Stats|Trace))\\.([^`]*)`").FindAllStringSubmatch(page, -1) {
 		if !hasField(figures[m[1]], m[2]) {
