@@ -155,6 +155,7 @@ var learning = rule("Abilities/Learn", "A store can be opened and takes an entry
 	set := t.Set(probeKey, "v", store.DefaultTTL).ok()
 	ttl := t.TTL(probeKey) // a miss is for the cases to judge; Fuzz allows it
 	s.defaultTTL = lifetime{store.Forever, store.Forever}
+	s.latency = min(atMost(set.began, set.ended), atMost(ttl.began, ttl.ended)).Truncate(10 * time.Millisecond)
 	left := ttl.value.(time.Duration)
 	s.knowsTTL = left != store.UnknownTTL
 	switch d := s.opts.DefaultTTL; {

@@ -3,6 +3,7 @@ package conformance
 import (
 	"bytes"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -31,9 +32,14 @@ func itemsOf(values map[string]string) []store.Item {
 
 // setAll stores values by Set, so that a case is about one ability alone.
 func (t *trial) setAll(values map[string]string) {
-	for key, value := range values {
-		t.Set(key, value, store.Forever).ok()
-	}
+	t.eachOf(slices.Collect(maps.Keys(values)), func(key string) {
+		t.Set(key, values[key], store.Forever).ok()
+	})
+}
+
+// getsAll checks values by Get, likewise.
+func (t *trial) getsAll(want map[string]string) {
+	t.eachOf(slices.Collect(maps.Keys(want)), func(key string) { t.Get(key).is(want[key]) })
 }
 
 // readsMany are the cases that GetMany and GetManyWithTTL share.
@@ -190,9 +196,7 @@ var setManyCases = group("SetMany",
 			want[key] = "value of " + key
 		}
 		t.SetMany(itemsOf(want)...).ok()
-		for key, value := range want {
-			t.Get(key).is(value)
-		}
+		t.getsAll(want)
 	}),
 
 	rule("BadItem", "A bad key or a negative ttl in any item is ErrInvalid before anything is stored: half a batch is worse than none.", func(t *trial) {
@@ -263,8 +267,8 @@ var deleteManyCases = group("DeleteMany",
 		odd := oddSample(t.suite.opts.MaxKey)
 		kept := make(map[string]string)
 		var gone []string
+		t.eachOf(odd, func(key string) { t.Set(key, "value of "+key, store.Forever).ok() })
 		for i, key := range odd {
-			t.Set(key, "value of "+key, store.Forever).ok()
 			if i%2 == 0 {
 				gone = append(gone, key)
 			} else {

@@ -173,22 +173,23 @@ func testedTTLs() []time.Duration {
 
 // obeys checks that a method which takes a ttl gives it the meaning that it has
 // for Set: its length, what Forever and DefaultTTL stand for, and rounding.
-// write writes the value "v" under a key that is new to it.
+// write writes the value "v" under a key that is new to it. It is called
+// concurrently.
 func (t *trial) obeys(write func(key string, ttl time.Duration) *outcome) {
-	n := 0
-	newKey := func() string { n++; return fmt.Sprintf("key%d", n) }
-	for _, ttl := range append(testedTTLs(), store.Forever, store.DefaultTTL) {
-		key := newKey()
+	long := append(testedTTLs(), store.Forever, store.DefaultTTL)
+	t.each(len(long), func(i int) {
+		key, ttl := fmt.Sprintf("long%d", i), long[i]
 		written := write(key, ttl).ok()
 		t.Get(key).isWithin(written, ttl, "v")
 		t.TTL(key).lasts(written, ttl)
-	}
-	for _, ttl := range []time.Duration{1, t.suite.opts.TTLStep * 12 / 5, t.short()} {
-		for range t.tries() {
-			key := newKey()
+	})
+	short := []time.Duration{1, t.suite.opts.TTLStep * 12 / 5, t.short()}
+	t.each(len(short), func(i int) {
+		for try := range t.tries() {
+			key, ttl := fmt.Sprintf("short%d.%d", i, try), short[i]
 			if t.lives(write(key, ttl), key, "v", ttl) {
 				break
 			}
 		}
-	}
+	})
 }

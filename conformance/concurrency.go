@@ -90,19 +90,18 @@ var concurrencyCases = group("Concurrency",
 	}),
 
 	rule("EveryMethod", "All methods may be called at once, on the same keys. Run this under the race detector, which sees what no result shows.", func(t *trial) {
-		keys := []string{"a", "b", "c"}
-		t.parallel(callers, func(i int) {
-			for round := range rounds / 20 {
-				t.everyMethod(func(c *client, m method) {
-					o := m.call(c, keys[(i+round)%len(keys)])
-					if o.err != nil && o.err != store.ErrNotFound { // the bare sentinel is meant
-						o.wanted("success or a miss")
-					}
-					if b, ok := o.value.([]byte); ok && o.err == nil && string(b) != "new" {
-						o.wanted(`"new", the only value that is ever written`)
-					}
-				})
-			}
+		const groups, keys = 3, 3 // of callers, and for each of them
+		t.parallel(groups*callers, func(i int) {
+			key := fmt.Sprintf("key%d.%d", i/callers, i%keys)
+			t.everyMethod(func(c *client, m method) {
+				o := m.call(c, key)
+				if o.err != nil && o.err != store.ErrNotFound { // the bare sentinel is meant
+					o.wanted("success or a miss")
+				}
+				if b, ok := o.value.([]byte); ok && o.err == nil && string(b) != "new" {
+					o.wanted(`"new", the only value that is ever written`)
+				}
+			})
 		})
 	}),
 )

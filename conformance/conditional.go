@@ -136,10 +136,10 @@ var compareAndSwapCases = group("CompareAndSwap",
 		for _, old := range []string{"01", "1.0", "+1", " 1", "1 "} {
 			t.CompareAndSwap("n", []byte(old), []byte("2"), store.Forever).is(false)
 		}
-		for _, value := range oddValues() {
-			t.Set("k", value, store.Forever).ok()
-			t.CompareAndSwap("k", []byte(value), []byte("new"), store.Forever).is(true)
-		}
+		t.eachOnKey(oddValues(), func(key, value string) {
+			t.Set(key, value, store.Forever).ok()
+			t.CompareAndSwap(key, []byte(value), []byte("new"), store.Forever).is(true)
+		})
 	}),
 
 	rule("AbsentIsNoMatch", "An absent key is not swapped, whatever the old value, and not created: nil does not stand for \"absent\".", func(t *trial) {
@@ -215,11 +215,11 @@ var compareAndDeleteCases = group("CompareAndDelete",
 			t.CompareAndDelete("k", []byte(old)).is(false)
 		}
 		t.Get("k").is("value\x00tail")
-		for _, value := range oddValues() {
-			t.Set("k", value, store.Forever).ok()
-			t.CompareAndDelete("k", []byte(value)).is(true)
-			t.Get("k").miss()
-		}
+		t.eachOnKey(oddValues(), func(key, value string) {
+			t.Set(key, value, store.Forever).ok()
+			t.CompareAndDelete(key, []byte(value)).is(true)
+			t.Get(key).miss()
+		})
 	}),
 
 	rule("AbsentIsNoMatch", "An absent or expired key is not deleted, whatever the old value, and that is no error.", func(t *trial) {
@@ -260,31 +260,35 @@ var compareAndDeleteCases = group("CompareAndDelete",
 	}),
 
 	rule("SparesNewer", "A value that another caller stores at the same moment is never deleted: comparing and deleting are one step.", func(t *trial) {
-		for range 100 {
-			t.Set("k", "old", t.long()).ok()
+		t.each(100, func(round int) {
+			key := fmt.Sprintf("key%d", round)
+			t.Set(key, "old", t.long()).ok()
 			t.parallel(2, func(i int) {
 				if i == 0 {
-					t.CompareAndDelete("k", []byte("old")).ok()
+					t.CompareAndDelete(key, []byte("old")).ok()
 				} else {
-					t.Set("k", "new", t.long()).ok()
+					t.Set(key, "new", t.long()).ok()
 				}
 			})
-			t.Get("k").is("new")
-		}
+			t.Get(key).is("new")
+		})
 	}),
 )
 
 // counts lets callers at once count in one entry, each through one of the
-// handles.
+// handles, and others in a second entry at the same time.
 func (t *trial) counts(handles ...*client) {
-	const callers, steps = 8, 12
-	t.Set("n", "0", t.long()).ok()
-	t.parallel(callers, func(i int) {
-		c := handles[i%len(handles)]
+	const callers, steps = 8, 6
+	counters := []string{"n", "m"}
+	for _, key := range counters {
+		t.Set(key, "0", t.long()).ok()
+	}
+	t.parallel(callers*len(counters), func(i int) {
+		key, c := counters[i/callers], handles[i%len(handles)]
 		for done, failed := 0, 0; done < steps; {
-			old := c.Get("n").bytes()
+			old := c.Get(key).bytes()
 			n, _ := strconv.Atoi(string(old))
-			o := c.CompareAndSwap("n", old, []byte(strconv.Itoa(n+1)), t.long()).ok()
+			o := c.CompareAndSwap(key, old, []byte(strconv.Itoa(n+1)), t.long()).ok()
 			if o.value.(bool) {
 				done++
 			} else if failed++; failed > callers*steps {
@@ -292,7 +296,9 @@ func (t *trial) counts(handles ...*client) {
 			}
 		}
 	})
-	t.Get("n").is(strconv.Itoa(callers * steps))
+	for _, key := range counters {
+		t.Get(key).is(strconv.Itoa(callers * steps))
+	}
 }
 
 func trueOnes(flags []bool) (indices []int) {

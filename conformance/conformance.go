@@ -48,7 +48,8 @@ import (
 // wait for ttls of tens of milliseconds, so that all of them take some seconds;
 // with an Options.TTLStep of a second it is a minute or more. They read the
 // clock before and after each call: on a slow machine a case may prove less,
-// but it does not fail. One that does not end is cut off after a minute.
+// but it does not fail. One that does not end is cut off after a minute, or
+// later where the store takes its time for each call.
 func Run(t *testing.T, open func(t *testing.T) store.Store, opts *Options) {
 	t.Helper()
 	o, err := opts.resolve()

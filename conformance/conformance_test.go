@@ -183,3 +183,55 @@ func (c *fakeClock) eachTime(f func()) {
 	defer c.mu.Unlock()
 	c.moved = append(c.moved, f)
 }
+
+// An entry, a lease or a lock that ends between two readings of the clock is
+// either there, with some time left, or not.
+func TestReferenceAtTheEnd(t *testing.T) {
+	for ttl := time.Duration(1); ttl < 20; ttl++ {
+		r := newReference()
+		clock := time.Now()
+		r.now = func() time.Time { clock = clock.Add(1); return clock } // no two readings are alike
+		for name, left := range map[string]func() (time.Duration, bool){
+			"TTL": func() (time.Duration, bool) {
+				left, err := r.TTL(bg, "k")
+				return left, err == nil
+			},
+			"GetWithTTL": func() (time.Duration, bool) {
+				_, left, err := r.GetWithTTL(bg, "k")
+				return left, err == nil
+			},
+			"GetManyWithTTL": func() (time.Duration, bool) {
+				found, _ := r.GetManyWithTTL(bg, []string{"k"})
+				e, there := found["k"]
+				return e.TTL, there
+			},
+			"GetOrLease of an entry": func() (time.Duration, bool) {
+				found, _ := r.GetOrLease(bg, "k", "reader", time.Hour, nil)
+				return found.TTL, found.Live != nil
+			},
+			"GetOrLease of a lease": func() (time.Duration, bool) {
+				found, _ := r.GetOrLease(bg, "leased", "reader", time.Hour, nil)
+				return found.TTL, found.Lease == store.LeaseTaken
+			},
+			"TryLock": func() (time.Duration, bool) {
+				locked, _ := r.TryLock(bg, "k", "second", time.Hour)
+				return locked.Remaining, !locked.Acquired
+			},
+		} {
+			_ = r.Delete(bg, "leased")
+			_ = r.Set(bg, "k", nil, ttl)
+			_, _ = r.GetOrLease(bg, "leased", "first", ttl, nil)
+			_, _ = r.Unlock(bg, "k", "second")
+			_, _ = r.TryLock(bg, "k", "first", ttl)
+			for {
+				got, there := left()
+				if !there {
+					break
+				}
+				if got <= 0 {
+					t.Errorf("%s, after %v: %v are left, want more than 0, or no entry", name, ttl, got)
+				}
+			}
+		}
+	}
+}

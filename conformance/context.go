@@ -36,15 +36,15 @@ var contextCases = group("Context",
 	}),
 
 	rule("NotKept", "A context that ends after the call has no effect: what was written stays, and the store goes on working. Requests end all the time.", func(t *trial) {
-		t.everyMethod(func(c *client, m method) {
-			t.Set("k", "old", t.long()).ok()
-			t.Delete("absent").ok()
+		t.everyMethodApart(func(c *client, m method, key string) {
+			t.Set(key, "old", t.long()).ok()
+			t.Delete("not " + key).ok()
 			ctx, cancel := context.WithCancel(t.ctx)
-			m.call(c.with(ctx), "k")
-			m.call(c.with(ctx), "absent")
+			m.call(c.with(ctx), key)
+			m.call(c.with(ctx), "not "+key)
 			cancel()
-			t.Set("after", "v", t.long()).ok()
-			t.Get("after").is("v")
+			t.Set("after "+key, "v", t.long()).ok()
+			t.Get("after " + key).is("v")
 		})
 		ctx, cancel := context.WithCancel(t.ctx)
 		t.with(ctx).Set("k", "v", t.long()).ok()
@@ -57,9 +57,9 @@ var contextCases = group("Context",
 		far, cancel := context.WithTimeout(t.ctx, 1<<62)
 		defer cancel()
 		for _, ctx := range []context.Context{context.Background(), far} {
-			t.everyMethod(func(c *client, m method) {
-				t.with(ctx).Set("k", "old", t.long()).ok()
-				if o := m.call(c.with(ctx), "k"); o.err != nil {
+			t.everyMethodApart(func(c *client, m method, key string) {
+				t.with(ctx).Set(key, "old", t.long()).ok()
+				if o := m.call(c.with(ctx), key); o.err != nil {
 					o.wanted("what any other context leads to: success")
 				}
 			})

@@ -131,7 +131,7 @@ var manyTTLFaults = []fault{
 			for _, key := range keys {
 				if e, ok := f.ref.entries[key]; ok {
 					b, _ := e.live.Bytes()
-					found[key] = store.Entry{Value: append([]byte{}, b...), TTL: max(f.ref.left(e), 1)}
+					found[key] = store.Entry{Value: append([]byte{}, b...), TTL: max(time.Until(e.expires), 1)}
 				}
 			}
 			return found, nil

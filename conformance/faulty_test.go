@@ -293,6 +293,7 @@ type backend struct {
 	broken   bool
 	silent   chan struct{} // closed when it answers again
 	neverHas bool          // stays broken when it should be restored
+	latency  time.Duration // of each call
 }
 
 func (b *backend) fault() *Fault { return &Fault{b.breakDown, b.hang, b.restore} }
@@ -333,6 +334,13 @@ func (b *backend) reach(ctx context.Context, op, key string) error {
 	if silent != nil {
 		select {
 		case <-silent:
+		case <-ctx.Done():
+			return &store.Error{Op: op, Key: key, Err: ctx.Err()}
+		}
+	}
+	if b.latency > 0 {
+		select {
+		case <-time.After(b.latency):
 		case <-ctx.Done():
 			return &store.Error{Op: op, Key: key, Err: ctx.Err()}
 		}

@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"math"
 	"slices"
 	"strings"
 
@@ -43,24 +44,42 @@ func oddKeys(max int) map[string][]string {
 	}
 }
 
+// square writes keys as the rows of a square, and returns the rows and then the
+// columns. Any two keys are in different blocks of one of both, in their order:
+// so a case may work on the keys of a block at once, on the blocks one after
+// another, and yet see what any key does to any later one.
+func square(keys []string) (both [2][][]string) {
+	side := int(math.Ceil(math.Sqrt(float64(len(keys)))))
+	both[0], both[1] = make([][]string, side), make([][]string, side)
+	for i, key := range keys {
+		both[0][i/side] = append(both[0][i/side], key)
+		both[1][i%side] = append(both[1][i%side], key)
+	}
+	return both
+}
+
 // keptApart makes the case that the odd keys of this name are all different.
 func keptApart(name string) func(*trial) {
 	return func(t *trial) {
-		keys := oddKeys(t.suite.opts.MaxKey)[name]
-		for _, key := range keys {
-			t.Get(key).miss()
-			t.Set(key, "value of "+key, store.Forever).ok()
+		for _, blocks := range square(oddKeys(t.suite.opts.MaxKey)[name]) {
+			t.keepsApart(blocks)
 		}
-		for _, key := range keys {
-			t.Get(key).is("value of " + key)
-		}
-		for i, key := range keys {
-			t.Delete(key).ok()
-			t.Get(key).miss()
-			if i+1 < len(keys) {
-				t.Get(keys[i+1]).is("value of " + keys[i+1])
-			}
-		}
+	}
+}
+
+// keepsApart checks that the keys of each block are not those of the later ones.
+func (t *trial) keepsApart(blocks [][]string) {
+	missing := func(key string) { t.Get(key).miss() }
+	there := func(key string) { t.Get(key).is("value of " + key) }
+	for _, block := range blocks {
+		t.eachOf(block, missing)
+		t.eachOf(block, func(key string) { t.Set(key, "value of "+key, store.Forever).ok() })
+	}
+	t.eachOf(slices.Concat(blocks...), there)
+	for _, block := range blocks {
+		t.eachOf(block, there)
+		t.eachOf(block, func(key string) { t.Delete(key).ok() })
+		t.eachOf(block, missing)
 	}
 }
 

@@ -152,16 +152,14 @@ var leaseCases = group("Lease",
 
 	rule("OddKeys", "Any key can be leased, also one that is as long as keys may be, or looks like the name of a lease.", func(t *trial) {
 		keys := oddSample(t.suite.opts.MaxKey)
-		for i, key := range keys {
-			t.GetOrLease(key, tokenOf(i), t.long(), nil).leased(store.LeaseGranted)
-		}
-		for i, key := range keys {
-			t.Get(key).miss()
-			t.Fill(key, tokenOf(i), "value of "+key, t.long()).is(true)
-		}
-		for _, key := range keys {
-			t.Get(key).is("value of " + key)
-		}
+		t.each(len(keys), func(i int) {
+			t.GetOrLease(keys[i], tokenOf(i), t.long(), nil).leased(store.LeaseGranted)
+		})
+		t.each(len(keys), func(i int) {
+			t.Get(keys[i]).miss()
+			t.Fill(keys[i], tokenOf(i), "value of "+keys[i], t.long()).is(true)
+		})
+		t.eachOf(keys, func(key string) { t.Get(key).is("value of " + key) })
 	}),
 
 	rule("BadArguments", "A token of no bytes or more than 64, a life that is not positive, and what SetLive refuses are ErrInvalid and change nothing. A token is any bytes otherwise.", func(t *trial) {
@@ -239,7 +237,9 @@ func (o *outcome) lastsLease(began *outcome, life time.Duration) *outcome {
 // voids checks that each change that c makes ends the lease that was granted
 // before.
 func (t *trial) voids(c *client) {
-	for i, ch := range t.changes() {
+	changes := t.changes()
+	t.each(len(changes), func(i int) {
+		ch := changes[i]
 		if ch.onAbsent {
 			key := fmt.Sprintf("absent%d", i)
 			t.GetOrLease(key, "token", t.long(), nil).leased(store.LeaseGranted)
@@ -251,7 +251,7 @@ func (t *trial) voids(c *client) {
 			t.GetOrLease(key, "token", t.long(), store.LiveBytes([]byte("old"))).leased(store.LeaseGranted)
 			t.voided(ch.make(c, key), key)
 		}
-	}
+	})
 }
 
 // voided checks that there is no lease, and that it stores nothing over what

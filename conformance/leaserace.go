@@ -58,7 +58,7 @@ var leaseRaceCases = group("Lease",
 // loadOr has t load keys while c writes them, and checks what c then gets.
 // Every second load has begun before.
 func (t *trial) loadOr(c *client, name string, write func(key string), check func(*outcome)) {
-	for round := range 48 {
+	t.each(48, func(round int) {
 		key := fmt.Sprintf("%s%d", name, round)
 		var despite *store.Live
 		if round%2 == 1 {
@@ -96,5 +96,5 @@ func (t *trial) loadOr(c *client, name string, write func(key string), check fun
 			}
 		})
 		check(c.Get(key))
-	}
+	})
 }

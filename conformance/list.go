@@ -33,9 +33,7 @@ var keysCases = group("Keys",
 
 	rule("OddKeys", "Keys are yielded as they were set, byte for byte: what is listed must be what can be read and deleted.", func(t *trial) {
 		odd := oddSample(t.suite.opts.MaxKey)
-		for _, key := range odd {
-			t.Set(key, "v", store.Forever).ok()
-		}
+		t.eachOf(odd, func(key string) { t.Set(key, "v", store.Forever).ok() })
 		t.Keys("", nil).is(odd)
 	}),
 
@@ -59,8 +57,13 @@ var keysCases = group("Keys",
 		n := 0
 		o := t.Keys("key:", func(key string) bool {
 			if n++; n%10 == 0 {
-				t.Set(fmt.Sprintf("other:%d", n), "v", store.Forever).ok()
-				t.Delete(fmt.Sprintf("other:%d", n-10)).ok()
+				t.parallel(2, func(i int) {
+					if i == 0 {
+						t.Set(fmt.Sprintf("other:%d", n), "v", store.Forever).ok()
+					} else {
+						t.Delete(fmt.Sprintf("other:%d", n-10)).ok()
+					}
+				})
 			}
 			return true
 		})
@@ -137,13 +140,13 @@ var clearCases = group("Clear",
 	rule("RemovesAll", "After Clear the store is empty, whatever the keys and expiries were.", func(t *trial) {
 		t.Clear().ok()
 		odd := oddSample(t.suite.opts.MaxKey)
-		for i, key := range odd {
+		t.each(len(odd), func(i int) {
 			ttl := store.Forever
 			if i%2 == 0 {
 				ttl = t.long()
 			}
-			t.Set(key, "v", ttl).ok()
-		}
+			t.Set(odd[i], "v", ttl).ok()
+		})
 		t.Clear().ok()
 		t.by(byFunction).GetMany(odd...).is(map[string]string{})
 		t.TTL(odd[0]).miss()

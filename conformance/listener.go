@@ -21,6 +21,7 @@ func (deaf) Proven(time.Time)     {}
 // goroutine in which it is called, as that is the store's.
 type listener struct {
 	t    *trial
+	s    store.Store // that it is registered with
 	busy atomic.Bool
 
 	mu      sync.Mutex
@@ -56,7 +57,7 @@ func (c *client) listen() *listener {
 
 // register registers a listener.
 func (c *client) register() *listener {
-	l := &listener{t: c.t, told: make(map[string]int), owed: make(map[string]time.Time)}
+	l := &listener{t: c.t, s: c.s, told: make(map[string]int), owed: make(map[string]time.Time)}
 	c.Watch(l).ok()
 	return l
 }
@@ -161,6 +162,14 @@ func (l *listener) proves() {
 		defer l.mu.Unlock()
 		return l.proven.After(since)
 	}) {
-		l.t.fail(failure{"Proven", fmt.Sprintf("no call with a later time within %v", patience), "that all which has happened before is proven, soon"})
+		l.t.fail(failure{"Proven", fmt.Sprintf("no call with a later time within %v%s", patience, l.reason()), "that all which has happened before is proven, soon"})
 	}
+}
+
+// reason is why nothing is proven, if the store can tell.
+func (l *listener) reason() string {
+	if s, ok := l.s.(interface{ WatchErr() error }); ok && s.WatchErr() != nil {
+		return fmt.Sprintf("; the store's WatchErr is %q", s.WatchErr())
+	}
+	return ""
 }

@@ -77,29 +77,29 @@ var lockCases = group("Lock",
 			defer t.closeQuietly(second.s)
 			handles = append(handles, second)
 		}
-		const goroutines, sections = 64, 2
-		var inside, count atomic.Int64 // count is not incremented by one step
-		t.parallel(goroutines*len(handles), func(i int) {
-			c := handles[i%len(handles)]
-			for section := range sections {
-				token := fmt.Sprintf("%d-%d", i, section)
-				for !c.TryLock("k", token, t.long()).lock().Acquired {
-					if time.Sleep(2 * time.Millisecond); t.failed() {
-						return // the lock may never be freed
-					}
+		sections := []struct{ inside, count atomic.Int64 }{{}, {}} // of one lock each; count is not incremented by one step
+		callers := 64 * len(handles)
+		t.parallel(callers*len(sections), func(i int) {
+			c, s := handles[i%len(handles)], &sections[i/callers]
+			key, token := fmt.Sprintf("k%d", i/callers), tokenOf(i)
+			for !c.TryLock(key, token, t.long()).lock().Acquired {
+				if time.Sleep(2 * time.Millisecond); t.failed() {
+					return // the lock may never be freed
 				}
-				others := inside.Add(1) - 1
-				n := count.Load()
-				time.Sleep(time.Duration(i%3) * time.Millisecond)
-				count.Store(n + 1)
-				if others > 0 || inside.Add(-1) > 0 {
-					t.fail(failure{"TryLock", "two callers hold the lock of one key at once", "one at a time"})
-				}
-				c.Unlock("k", token).is(true)
 			}
+			others := s.inside.Add(1) - 1
+			n := s.count.Load()
+			time.Sleep(time.Duration(i%3) * time.Millisecond)
+			s.count.Store(n + 1)
+			if others > 0 || s.inside.Add(-1) > 0 {
+				t.fail(failure{"TryLock", "two callers hold the lock of one key at once", "one at a time"})
+			}
+			c.Unlock(key, token).is(true)
 		})
-		if got, want := count.Load(), int64(goroutines*len(handles)*sections); got != want {
-			t.fail(failure{"a counter that is read and written under the lock", fmt.Sprint(got), fmt.Sprint(want)})
+		for i := range sections {
+			if got := sections[i].count.Load(); got != int64(callers) {
+				t.fail(failure{"a counter that is read and written under the lock", fmt.Sprint(got), fmt.Sprint(callers)})
+			}
 		}
 	}),
 
@@ -226,15 +226,13 @@ var lockCases = group("Lock",
 
 	rule("OddKeys", "Every key has a lock of its own, also one that is as long as keys may be, or looks like the name of a lock.", func(t *trial) {
 		keys := oddSample(t.suite.opts.MaxKey)
-		for i, key := range keys {
-			t.TryLock(key, tokenOf(i), t.long()).locked()
-		}
-		for i, key := range keys {
-			t.TryLock(key, "stranger", t.long()).refused()
-			t.Unlock(key, tokenOf(i+1)).is(false)
-			t.ExtendLock(key, tokenOf(i), t.long()).is(true)
-			t.Unlock(key, tokenOf(i)).is(true)
-		}
+		t.each(len(keys), func(i int) { t.TryLock(keys[i], tokenOf(i), t.long()).locked() })
+		t.each(len(keys), func(i int) {
+			t.TryLock(keys[i], "stranger", t.long()).refused()
+			t.Unlock(keys[i], tokenOf(i+1)).is(false)
+			t.ExtendLock(keys[i], tokenOf(i), t.long()).is(true)
+			t.Unlock(keys[i], tokenOf(i)).is(true)
+		})
 	}),
 
 	rule("BadArguments", "A token of no bytes or more than 64, and a ttl that is not positive, are ErrInvalid and change nothing: there is no lock that lasts for ever by mistake. A token is any bytes otherwise.", func(t *trial) {

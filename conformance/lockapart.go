@@ -48,7 +48,7 @@ var lockApartCases = group("Lock",
 		for i, key := range lockedKeys {
 			t.TryLock(key, tokenOf(i), t.long()).locked()
 		}
-		for _, key := range lockedKeys {
+		t.eachOf(lockedKeys, func(key string) {
 			for _, ch := range t.changes() {
 				if ch.onOld {
 					t.Set(key, "old", t.long()).ok()
@@ -64,7 +64,7 @@ var lockApartCases = group("Lock",
 				t.sleepPast(expires, t.short())
 				t.Get(key).miss()
 			}
-		}
+		})
 		t.heldStill()
 	}),
 

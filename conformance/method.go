@@ -2,6 +2,8 @@ package conformance
 
 import (
 	"context"
+	"maps"
+	"slices"
 	"time"
 
 	"github.com/cairncache/cairn/store"
@@ -73,18 +75,36 @@ func (t *trial) everyMethod(try func(c *client, m method)) {
 // everyMethodAtOnce is everyMethod for calls that take long, as the backend is
 // away: some are made at a time.
 func (t *trial) everyMethodAtOnce(try func(c *client, m method)) {
-	const atOnce = 8
 	var calls []func()
 	t.everyMethod(func(c *client, m method) {
 		if !m.later {
 			calls = append(calls, func() { try(c, m) })
 		}
 	})
-	t.parallel(atOnce, func(i int) {
-		for ; i < len(calls); i += atOnce {
-			calls[i]()
+	t.each(len(calls), func(i int) { calls[i]() })
+}
+
+// everyMethodApart is everyMethod for calls that write before them: those of one
+// ability have a key of their own, and are made while others are. Methods that
+// concern no key, as Clear does, come last, one after another.
+func (t *trial) everyMethodApart(try func(c *client, m method, key string)) {
+	chains := make(map[string][]func())
+	var last []func()
+	t.everyMethod(func(c *client, m method) {
+		if m.keyed {
+			chains[m.ability] = append(chains[m.ability], func() { try(c, m, "k"+m.ability) })
+		} else {
+			last = append(last, func() { try(c, m, "k") })
 		}
 	})
+	t.eachOf(slices.Collect(maps.Keys(chains)), func(ability string) {
+		for _, call := range chains[ability] {
+			call()
+		}
+	})
+	for _, call := range last {
+		call()
+	}
 }
 
 func always(*suite) string { return "" }

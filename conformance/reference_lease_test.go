@@ -42,19 +42,20 @@ func (r *reference) GetOrLease(ctx context.Context, key, token string, life time
 		return store.Lookup{}, err
 	}
 	defer r.mu.Unlock()
-	if e, ok := r.find(key); ok {
+	if e, left, ok := r.findWithTTL(key); ok {
 		if despite == nil {
-			return store.Lookup{Live: e.live, TTL: r.left(e)}, nil
+			return store.Lookup{Live: e.live, TTL: left}, nil
 		}
 		if b, err := despite.Bytes(); err != nil || !e.is(b) {
-			return store.Lookup{Live: e.live, TTL: r.left(e)}, err
+			return store.Lookup{Live: e.live, TTL: left}, err
 		}
 	}
-	switch l, ok := r.leased(key); {
-	case ok && l.held:
-		return store.Lookup{Lease: store.LeaseBlocked, TTL: l.ends.Sub(r.now())}, nil
-	case ok && l.token != token:
-		return store.Lookup{Lease: store.LeaseTaken, TTL: l.ends.Sub(r.now())}, nil
+	l := r.leases[key]
+	switch left := l.ends.Sub(r.now()); {
+	case left > 0 && l.held:
+		return store.Lookup{Lease: store.LeaseBlocked, TTL: left}, nil
+	case left > 0 && l.token != token:
+		return store.Lookup{Lease: store.LeaseTaken, TTL: left}, nil
 	}
 	r.leases[key] = lease{token, r.now().Add(life), false}
 	return store.Lookup{Lease: store.LeaseGranted, TTL: life}, nil

@@ -47,13 +47,13 @@ func (r *reference) TryLock(ctx context.Context, key, token string, ttl time.Dur
 		return store.LockResult{}, err
 	}
 	defer r.mu.Unlock()
-	l, ok := r.lock(key)
-	switch {
-	case !ok:
+	l := r.locks.of[key]
+	switch left := l.ends.Sub(r.now()); {
+	case left <= 0:
 		r.locks.fence++
 		l = heldLock{token: token, fence: r.locks.fence}
 	case l.token != token:
-		return store.LockResult{Remaining: l.ends.Sub(r.now())}, nil
+		return store.LockResult{Remaining: left}, nil
 	}
 	l.ends = r.now().Add(ttl)
 	r.locks.of[key] = l

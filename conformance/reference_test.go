@@ -97,12 +97,23 @@ func (r *reference) beginWrite(ctx context.Context, op, key string, ttl time.Dur
 
 // find returns the live entry.
 func (r *reference) find(key string) (entry, bool) {
-	e, ok := r.entries[key]
-	if ok && !e.expires.IsZero() && !r.now().Before(e.expires) {
-		r.drop(key)
-		return entry{}, false
-	}
+	e, _, ok := r.findWithTTL(key)
 	return e, ok
+}
+
+// findWithTTL returns the live entry and the time that is left of it, which is
+// one reading of the clock: by a second one it may have expired.
+func (r *reference) findWithTTL(key string) (entry, time.Duration, bool) {
+	e, ok := r.entries[key]
+	if !ok || e.expires.IsZero() {
+		return e, store.Forever, ok
+	}
+	left := e.expires.Sub(r.now())
+	if left <= 0 {
+		r.drop(key)
+		return entry{}, 0, false
+	}
+	return e, left, true
 }
 
 // drop removes the entry, if there is one, and leaves the lease.
@@ -142,13 +153,6 @@ func (r *reference) deadline(ttl time.Duration) time.Time {
 		return time.Time{}
 	}
 	return r.now().Add(ttl)
-}
-
-func (r *reference) left(e entry) time.Duration {
-	if e.expires.IsZero() {
-		return store.Forever
-	}
-	return e.expires.Sub(r.now())
 }
 
 func copyOf(b []byte) *store.Live { return store.LiveBytes(bytes.Clone(b)) }
@@ -196,11 +200,11 @@ func (r *reference) TTL(ctx context.Context, key string) (time.Duration, error) 
 		return 0, err
 	}
 	defer r.mu.Unlock()
-	e, ok := r.find(key)
+	_, left, ok := r.findWithTTL(key)
 	if !ok {
 		return 0, store.ErrNotFound
 	}
-	return r.left(e), nil
+	return left, nil
 }
 
 func (r *reference) GetMany(ctx context.Context, keys []string) (map[string][]byte, error) {
@@ -250,12 +254,12 @@ func (r *reference) GetWithTTL(ctx context.Context, key string) ([]byte, time.Du
 		return nil, 0, err
 	}
 	defer r.mu.Unlock()
-	e, ok := r.find(key)
+	e, left, ok := r.findWithTTL(key)
 	if !ok {
 		return nil, 0, store.ErrNotFound
 	}
 	b, _ := e.live.Bytes()
-	return append([]byte{}, b...), r.left(e), nil
+	return append([]byte{}, b...), left, nil
 }
 
 func (r *reference) GetManyWithTTL(ctx context.Context, keys []string) (map[string]store.Entry, error) {
@@ -265,9 +269,9 @@ func (r *reference) GetManyWithTTL(ctx context.Context, keys []string) (map[stri
 	defer r.mu.Unlock()
 	entries := make(map[string]store.Entry)
 	for _, key := range keys {
-		if e, ok := r.find(key); ok {
+		if e, left, ok := r.findWithTTL(key); ok {
 			b, _ := e.live.Bytes()
-			entries[key] = store.Entry{Value: append([]byte{}, b...), TTL: r.left(e)}
+			entries[key] = store.Entry{Value: append([]byte{}, b...), TTL: left}
 		}
 	}
 	return entries, nil

@@ -17,10 +17,10 @@ var reopenCases = group("Reopen",
 		second.Get("k").is("first")
 		second.Set("k", "second", t.long()).ok()
 		t.Get("k").is("second")
-		for _, key := range oddSample(t.suite.opts.MaxKey) {
+		t.eachOf(oddSample(t.suite.opts.MaxKey), func(key string) {
 			t.Set(key, "value of "+key, store.Forever).ok()
 			second.Get(key).is("value of " + key)
-		}
+		})
 	}, needReopen),
 
 	rule("SeesDeletes", "What one process has deleted is a miss in all others, at once. A handle that still answers serves data that was withdrawn.", func(t *trial) {

@@ -49,10 +49,10 @@ var touchCases = group("Touch",
 	}),
 
 	rule("KeepsValue", "The value stays as it is, also when it is empty, large or odd.", func(t *trial) {
-		for _, value := range append(oddValues(), "", pattern(10_000)) {
-			t.Set("k", value, t.long()).ok()
-			t.Touch("k", t.long()).ok()
-			t.Get("k").is(value)
-		}
+		t.eachOnKey(append(oddValues(), "", pattern(10_000)), func(key, value string) {
+			t.Set(key, value, t.long()).ok()
+			t.Touch(key, t.long()).ok()
+			t.Get(key).is(value)
+		})
 	}),
 )

@@ -32,6 +32,7 @@ type facts struct {
 	closes     bool
 	knowsTTL   bool
 	defaultTTL lifetime
+	latency    time.Duration // of a call, in steps of 10 ms
 }
 
 // A way is how a trial calls an ability: by the store's method, or by the
@@ -99,8 +100,12 @@ type verdict struct {
 }
 
 // caseLimit is how long a case may take before it is taken to hang, but for
-// what it waits for a coarse clock. Tests shorten it.
+// what it waits for a coarse clock or a slow link. Tests shorten it.
 var caseLimit = time.Minute
+
+// callsInTurn is how many calls a case may make one after another: TestSlowLink
+// counts them.
+const callsInTurn = 300
 
 // timeLimit is caseLimit on the clock of the case. Virtual time stands still
 // while anything works, so that its limit is only reached when all is blocked;
@@ -109,7 +114,7 @@ func (s *suite) timeLimit() time.Duration {
 	if s.opts.Bubble {
 		return 90 * 24 * time.Hour
 	}
-	return caseLimit + 30*s.opts.TTLStep
+	return caseLimit + 30*s.opts.TTLStep + 2*callsInTurn*s.latency // some methods take several round trips
 }
 
 // try runs the case in one way. It returns when the case has ended, or hangs
@@ -122,11 +127,12 @@ func (s *suite) try(ctx context.Context, c testCase, w way, env environment) ver
 	t.client = &client{t: t, way: w, ctx: yielding{own}}
 
 	done := make(chan struct{})
+	most := s.timeLimit() // before the case that learns what it depends on
 	go func() {
 		defer close(done)
 		t.body(c)
 	}()
-	limit := time.NewTimer(s.timeLimit())
+	limit := time.NewTimer(most)
 	defer limit.Stop()
 	select {
 	case <-done:
@@ -136,7 +142,7 @@ func (s *suite) try(ctx context.Context, c testCase, w way, env environment) ver
 		case <-time.After(tidyLimit + time.Second):
 		}
 	case <-limit.C:
-		t.record(failure{Call: t.calling(), Got: fmt.Sprintf("no end after %v", s.timeLimit()), Want: "an end"})
+		t.record(failure{Call: t.calling(), Got: fmt.Sprintf("no end after %v", most), Want: "an end"})
 		cancel()
 		if c.breaks {
 			s.opts.Fault.Restore()
@@ -276,6 +282,35 @@ func (t *trial) parallel(n int, f func(i int)) {
 	if t.failed() {
 		runtime.Goexit()
 	}
+}
+
+// atOnce is how many calls each makes at a time.
+const atOnce = 16
+
+// each calls f for every index below n, some of them at once, as a case must not
+// make more than callsInTurn over a slow link. Where one call of f moves the
+// clock the others must not be under way.
+func (t *trial) each(n int, f func(i int)) {
+	workers := min(n, atOnce)
+	if t.suite.opts.Advance != nil {
+		workers = 1
+	}
+	t.parallel(workers, func(worker int) {
+		for i := worker; i < n && !t.failed(); i += workers {
+			f(i)
+		}
+	})
+}
+
+// eachOf is each for strings.
+func (t *trial) eachOf(all []string, f func(string)) {
+	t.each(len(all), func(i int) { f(all[i]) })
+}
+
+// eachOnKey is eachOf with a key for f to write to: one that no other call has
+// at the same time, and the next one has after it.
+func (t *trial) eachOnKey(all []string, f func(key, value string)) {
+	t.each(len(all), func(i int) { f(fmt.Sprintf("key%d", i%atOnce), all[i]) })
 }
 
 // failed reports whether a check has failed, in whatever goroutine.

@@ -20,10 +20,10 @@ var valueCases = group("Value",
 	}),
 
 	rule("AnyBytes", "A value comes back byte for byte, whatever it holds: compressed and encrypted data has every byte in every place.", func(t *trial) {
-		for _, value := range oddValues() {
-			t.Set("k", value, store.Forever).ok()
-			t.Get("k").is(value)
-		}
+		t.eachOnKey(oddValues(), func(key, value string) {
+			t.Set(key, value, store.Forever).ok()
+			t.Get(key).is(value)
+		})
 	}),
 
 	rule("NoMagic", "No value has a meaning of its own. One that equals a placeholder for \"absent\" or \"being loaded\" would be missing for ever, or loaded thousands of times.", func(t *trial) {

@@ -142,9 +142,7 @@ var watchCases = group("Watch",
 		l := t.listen()
 		l.reset()
 		written := oddSample(t.suite.opts.MaxKey)
-		for _, key := range written {
-			t.Set(key, "v", t.long()).ok()
-		}
+		t.eachOf(written, func(key string) { t.Set(key, "v", t.long()).ok() })
 		if t.suite.offers("Lease") {
 			c := t.by(byFunction)
 			c.GetOrLease("leased", "token", t.long(), nil).leased(store.LeaseGranted)

@@ -71,20 +71,20 @@ var watchLockCases = group("WatchLock",
 		keys := append(oddSample(t.suite.opts.MaxKey), lockedKeys...)
 		ctx, cancel := context.WithCancel(t.ctx)
 		defer cancel()
-		ears := make([]*ear, len(keys))
+		ears := make(map[string]*ear)
+		var awaited []string
 		for i, key := range keys {
 			if i%2 == 0 {
-				ears[i] = t.waitFor(key)
+				ears[key] = t.waitFor(key)
+				awaited = append(awaited, key)
 			} else {
-				ears[i] = t.with(ctx).waitFor(key)
+				t.with(ctx).waitFor(key)
 			}
 		}
 		cancel()
-		for round := range 2 {
-			for i, key := range keys {
-				if i%2 == 0 {
-					t.frees(t.client, key, fmt.Sprint(round), ears[i])
-				}
+		for round, blocks := range square(awaited) {
+			for _, block := range blocks {
+				t.eachOf(block, func(key string) { t.frees(t.client, key, fmt.Sprint(round), ears[key]) })
 			}
 		}
 	}, need("Lock")),
