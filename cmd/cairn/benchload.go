@@ -81,7 +81,8 @@ func measure(ctx context.Context, targets []*target, line *progress) (ratios [][
 	return ratios, nil
 }
 
-// fill stores all keys.
+// fill stores all keys. It ends between two batches: one that ctx cut short
+// could still reach the server after clean.
 func (t *target) fill(ctx context.Context, line *progress) error {
 	items := make([]store.Item, 0, t.batch())
 	for i := range t.Keys {
@@ -89,8 +90,11 @@ func (t *target) fill(ctx context.Context, line *progress) error {
 		if len(items) < cap(items) && i < t.Keys-1 {
 			continue
 		}
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		t.reached = i + 1
-		if err := store.SetMany(ctx, t.s, items); err != nil {
+		if err := store.SetMany(context.WithoutCancel(ctx), t.s, items); err != nil {
 			return err
 		}
 		t.stored = true

@@ -142,8 +142,9 @@ func (c *caller) read(ctx context.Context, key string, start time.Time) {
 	}
 }
 
+// write is not cut short by ctx: it could still reach the server after clean.
 func (c *caller) write(ctx context.Context, key string, start time.Time) {
-	err := c.t.s.Set(ctx, key, c.t.value, c.t.TTL)
+	err := c.t.s.Set(context.WithoutCancel(ctx), key, c.t.value, c.t.TTL)
 	took := time.Since(start)
 	if err != nil {
 		c.fail(ctx, err)

@@ -42,7 +42,7 @@ func openTerminal(t *testing.T, width uint16) (screen, terminal *os.File) {
 func TestTerminal(t *testing.T) {
 	for args, wants := range map[string][]string{
 		"bench -duration=300ms -keys=100": {" of 300ms  ", " calls/s  mem", "█", "\nerrors "},
-		"conform -timeout=300ms":          {" cases  ", "\nabilities: "},
+		"conform -timeout=2s":             {" cases  ", "\nabilities: "},
 	} {
 		t.Run(strings.Fields(args)[0], func(t *testing.T) {
 			t.Parallel()

@@ -29,9 +29,15 @@ type process struct {
 	stderr bytes.Buffer
 }
 
+// start starts the program. One that does not end is made to: by a signal which
+// has it print, to stderr, what each goroutine is at.
 func start(t *testing.T, args ...string) *process {
 	t.Helper()
-	p := &process{Cmd: exec.CommandContext(t.Context(), os.Args[0], args...)}
+	ctx, cancel := context.WithTimeout(t.Context(), 2*patience)
+	t.Cleanup(cancel)
+	p := &process{Cmd: exec.CommandContext(ctx, os.Args[0], args...)}
+	p.Cancel = func() error { return p.Process.Signal(syscall.SIGQUIT) }
+	p.WaitDelay = patience / 6
 	p.Env = append(os.Environ(), programVariable+"=1")
 	p.Stderr = &p.stderr
 	var err error
@@ -191,17 +197,17 @@ func TestInterruptTwice(t *testing.T) {
 	p, _ := listMany(t)
 	ended := make(chan struct{})
 	go func() {
-		p.Process.Wait()
+		p.Wait()
 		close(ended)
 	}()
-	for deadline := time.After(patience); ; {
+	for {
 		p.Process.Signal(os.Interrupt) // fails once it has ended
 		select {
 		case <-ended:
+			if code := p.ProcessState.ExitCode(); code != exitError {
+				t.Errorf("exit code %d, want %d (%v)\n%s", code, exitError, p.ProcessState, &p.stderr)
+			}
 			return
-		case <-deadline:
-			p.Process.Kill()
-			t.Fatal("it does not end")
 		case <-time.After(10 * time.Millisecond):
 		}
 	}
