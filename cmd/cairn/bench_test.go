@@ -187,7 +187,7 @@ func TestBenchServerDies(t *testing.T) {
 func TestBenchInterrupt(t *testing.T) {
 	t.Parallel()
 	server := testservers.StartRedis(t)
-	url := "redis://" + server.Addr
+	url := "redis://" + server.Addr + "?timeout=1m"
 	p := start(t, "bench", "-store", url, "-duration=1h", "-keys=100")
 	untilMeasured(t, server)
 	p.interrupt(t)
@@ -230,7 +230,7 @@ func TestBenchInterruptWhileStoring(t *testing.T) {
 func TestBenchUnread(t *testing.T) {
 	t.Parallel()
 	server := testservers.StartRedis(t)
-	url := "redis://" + server.Addr
+	url := "redis://" + server.Addr + "?timeout=1m"
 	p := start(t, "bench", "-store", url, "-duration=100ms", "-keys=100")
 	p.out.Close()
 	p.Wait()
