@@ -39,7 +39,8 @@ import (
 // Everything else with the prefix is an error, which tells what may have been
 // meant, so the prefix belongs to a Config alone: MYAPP_CACHE, not MYAPP. But the
 // variables that Kubernetes sets for a service of that name are passed over, and so
-// are CAIRN_MEMO_VERIFY and the like of package memo. The errors are as those of Parse, with
+// are CAIRN_MEMO_VERIFY and the like of package memo. The errors are as those of
+// Parse, with
 // the name of a variable in place of a line. No variable without the prefix is
 // read, but those that the file names.
 func FromEnv(prefix string) (*Config, error) {

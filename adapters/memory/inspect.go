@@ -31,7 +31,8 @@ func (s *Store) Full() bool {
 // All yields the entries that are there when their turn comes, with their
 // values, shared and read-only: for the policies other than TinyLFU and Random
 // in the order in which they would have been evicted when it was called, the
-// next one first. It counts neither as a use nor as a hit. The loop may use the Store.
+// next one first. It counts neither as a use nor as a hit. The loop may use the
+// Store.
 func (s *Store) All() iter.Seq2[string, *store.Live] {
 	return func(yield func(string, *store.Live) bool) {
 		for key, e := range s.cache.All() {

@@ -35,6 +35,9 @@ import (
 // until its ttl has passed and gone at that instant. Its memory is freed, and
 // OnRemove called, about a tenth of a second later at most, whether anybody
 // reads it or not.
+//
+// A key is kept as it is given: one that was cut out of a large string keeps
+// that in memory.
 type Store struct {
 	cache    *cache.Cache[string, store.Live]
 	options  atomic.Pointer[Options] // complete

@@ -21,8 +21,8 @@ import (
 //
 // Keys are told apart as those of a map are. So a key that is not equal to
 // itself, such as a NaN, is never found again; its entry takes a place until it
-// expires, is evicted, or Clear comes. And a K that is an interface, or has one in it, makes
-// methods panic if what is in that cannot be compared.
+// expires, is evicted, or Clear comes. And a K that is an interface, or has one
+// in it, makes methods panic if what is in that cannot be compared.
 //
 // A Store has some things more: OnGet and OnSet, filters, snapshots, other
 // options at run time, watchers, leases and locks. To load what is missing, once
@@ -114,9 +114,9 @@ func (t *Typed[K, V]) TTL(key K) (ttl time.Duration, found bool) {
 	return max(0, left), left > 0
 }
 
-// Set stores value for TypedOptions.TTL (SetTTL has a ttl of its own), in place of what there was. A value
-// that costs more than MaxCost by itself is not stored, and what the key had
-// is deleted.
+// Set stores value for TypedOptions.TTL (SetTTL has a ttl of its own), in place
+// of what there was. A value that costs more than MaxCost by itself is not
+// stored, and what the key had is deleted.
 func (t *Typed[K, V]) Set(key K, value V) { t.SetTTL(key, value, store.DefaultTTL) }
 
 // SetTTL is Set with a ttl of its own. A negative ttl has passed already: value
@@ -131,7 +131,8 @@ func (t *Typed[K, V]) SetTTL(key K, value V, ttl time.Duration) {
 }
 
 // GetOrSet returns the value of key if there is one, as Get does, and otherwise
-// sets value and returns that, also if it costs too much to be stored. Of several calls at the same time one sets.
+// sets value and returns that, also if it costs too much to be stored. Of
+// several calls at the same time one sets.
 func (t *Typed[K, V]) GetOrSet(key K, value V) (actual V, found bool) {
 	if e, ok := t.cache.Get(key); ok && !t.expired(e) {
 		t.cache.Hit()
