@@ -40,9 +40,8 @@ import (
 // meant, so the prefix belongs to a Config alone: MYAPP_CACHE, not MYAPP. But the
 // variables that Kubernetes sets for a service of that name are passed over, and so
 // are CAIRN_MEMO_VERIFY and the like of package memo. The errors are as those of
-// Parse, with
-// the name of a variable in place of a line. No variable without the prefix is
-// read, but those that the file names.
+// Parse, with the name of a variable in place of a line. No variable without the
+// prefix is read, but those that the file names.
 func FromEnv(prefix string) (*Config, error) {
 	return fromEnv(prefix, os.Environ(), os.LookupEnv)
 }
