@@ -10,10 +10,13 @@
 //     interface, one optional interface for each further ability, and stores
 //     opened from URLs.
 //   - [github.com/cairncache/cairn/adapters/memory],
+//     [github.com/cairncache/cairn/adapters/disk],
 //     [github.com/cairncache/cairn/adapters/redis],
 //     [github.com/cairncache/cairn/adapters/memcache] and
 //     [github.com/cairncache/cairn/adapters/null] are the backends, and
 //     [github.com/cairncache/cairn/adapters/layered] puts one before another.
+//   - [github.com/cairncache/cairn/config] opens stores by the names that a file
+//     or the environment gives them.
 //   - [github.com/cairncache/cairn/conformance] proves an adapter, one of ours
 //     or your own.
 package cairn

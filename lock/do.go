@@ -57,7 +57,8 @@ func (l *Lease) within(ctx context.Context) (context.Context, context.CancelFunc
 
 // Acquire is Lock in the shape that memo.Options.Lock has. Release unlocks, and
 // waits for that for a second at most. Who needs to know that the lock was lost
-// uses Lock or Do.
+// uses Lock or Do. A store without locks of its own keeps a fence for each name,
+// which does not expire.
 func (k *Locker) Acquire(ctx context.Context, name string) (release func(), err error) {
 	lease, err := k.Lock(ctx, name)
 	if err != nil {

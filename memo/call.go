@@ -52,7 +52,7 @@ type Source uint8
 
 const (
 	SourceNone     Source = iota // there is no value
-	SourceMemory                 // a store that keeps values in the process, or has a layer there
+	SourceMemory                 // a store that keeps values in the process, or has a layer there, whichever layer has answered
 	SourceStore                  // any other store
 	SourceLoaded                 // the function, called for this caller
 	SourceShared                 // the function, called for another caller

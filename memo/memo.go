@@ -114,7 +114,8 @@ type Options struct {
 	// key, and release when its result has been stored and before it is
 	// answered, so that one process at a time loads the key. The store is
 	// asked again in between. If Lock returns an error, the load goes on
-	// without. GetMany with FillMany does not call it.
+	// without. GetMany with FillMany does not call it. Locker.Acquire of package
+	// lock is such a function.
 	Lock func(ctx context.Context, key string) (release func(), err error)
 
 	// Trace is told what happens. It is copied.

@@ -47,7 +47,7 @@ func (f *folder) temporaryAt(p place, content []byte, sync bool) (name string, e
 		return name, f.explainIn(p.folder(), err)
 	}
 	if err := f.makeFolder(p.folder()); err != nil {
-		return "", errors.Join(f.removed(), err)
+		return "", f.orRemoved(err)
 	}
 	if sync {
 		if err := f.sync("."); err != nil {

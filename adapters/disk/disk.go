@@ -11,7 +11,7 @@
 // The last one is a folder of that name below [os.UserCacheDir].
 //
 // Cairn's folders are private, mode 0700, and so are the files. They hold
-// nothing else: a folder that has other things in it is refused, and nothing
+// nothing else: a new one that has other things in it is refused, and nothing
 // outside is ever touched.
 package disk
 
@@ -101,9 +101,10 @@ var (
 
 // New opens the folder at path, and makes it if there is none, with those above
 // it. A path that is a symbolic link, a folder of another owner, one that others
-// may enter, or one that has other things in it is ErrInvalid, and so is a bad
-// Option; a file system that refuses is ErrUnavailable. Where files cannot be
-// locked, as on Windows, it is errors.ErrUnsupported.
+// may enter, or one that is not Cairn's yet and has other things in it is
+// ErrInvalid, and so is a bad Option; a file system that refuses is
+// ErrUnavailable. Where files cannot be locked, as on Windows, it is
+// errors.ErrUnsupported.
 func New(path string, o *Options) (*Store, error) {
 	if o == nil {
 		o = &Options{}

@@ -223,6 +223,14 @@ func (f *folder) removed() error {
 	return err
 }
 
+// orRemoved is err, or why it came if the folder has no name any more.
+func (f *folder) orRemoved(err error) error {
+	if e := f.removed(); e != nil {
+		return e
+	}
+	return err
+}
+
 // missing is why there is no file at path: nil if it was not written or was
 // removed, as usual.
 func (f *folder) missing(path string) error {

@@ -2,7 +2,6 @@ package disk
 
 import (
 	"encoding/binary"
-	"errors"
 	"os"
 	"sync"
 )
@@ -51,7 +50,7 @@ func (u *usage) file() (*os.File, error) {
 			return u.opened, err
 		}
 		if err := u.folder.keepTag(); err != nil {
-			return nil, errors.Join(u.folder.removed(), err)
+			return nil, u.folder.orRemoved(err)
 		}
 	}
 	file, err := u.folder.openShared(usageName)

@@ -27,8 +27,8 @@
 //
 // Opening connects to nothing, so that a program can start while Redis is
 // down; store.Ping tells. go-redis writes what it notices about connections to
-// standard error; its package logging can turn that off for the program. The
-// parameters are
+// standard error; logging.Disable of github.com/redis/go-redis/v9/logging turns
+// that off for the program. The parameters are
 //
 //	prefix, ttl, timeout                     as in Options
 //	read_timeout, write_timeout              of one try; as timeout by default
