@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -20,6 +21,7 @@ type typedModel struct {
 	limit   int
 	entries []modelEntry
 	want    map[int]Cause // by value: none is written twice
+	telling sync.Mutex // by the timer, in goroutines that know nothing of one another
 	got     map[int]Cause
 	value   int
 	stats   Stats
@@ -42,6 +44,8 @@ func newTypedModel(limit int) *typedModel {
 	c, err := NewTyped(&TypedOptions[int, int]{
 		MaxEntries: limit, Policy: LRU, TTL: modelTTL, MaxCost: modelMaxCost, Cost: modelCost,
 		OnRemove: func(_, value int, cause Cause) {
+			m.telling.Lock()
+			defer m.telling.Unlock()
 			if m.got[value] != 0 {
 				panic(fmt.Sprintf("%d was removed twice", value))
 			}

@@ -6,6 +6,7 @@ import (
 	"math"
 	"runtime/debug"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -28,6 +29,7 @@ type model struct {
 	limits   Limits
 	entries  map[int]Entry[int64]
 	history  *history
+	telling  sync.Mutex // by the timer, in goroutines that know nothing of one another
 	removals []removal
 }
 
@@ -48,6 +50,8 @@ func newModel(l Limits) *model {
 }
 
 func (m *model) removed(all []Removal[int, int64]) {
+	m.telling.Lock()
+	defer m.telling.Unlock()
 	for _, r := range all {
 		m.removals = append(m.removals, removal{r.Key, r.Value, r.Cause})
 	}
