@@ -85,6 +85,7 @@ func TestURLError(t *testing.T) {
 		{"redis://h?a=${X}", "secret", "anything", invalid + veiled},
 		{"${X}", "redis://h?a=secret", `scheme "redis" is not registered; import _ "x"`, invalid + `scheme "redis" is not registered; import _ "x"`},
 		{"${X}", "secret:?a=b", `unknown scheme "secret" (registered: memory)`, invalid + `unknown scheme (registered: memory)`},
+		{"${X}", "secret:6379", `unknown scheme "secret" (write redis:// or memcache:// before a host and port; registered: memory)`, invalid + `unknown scheme (write redis://`},
 		{"${X}", "secret:?a=b", `unknown scheme "other" (registered: secret)`, invalid + veiled},
 		{"${X}", "memory: | redis://h?a=secret", "layers are not registered; import _ \"x\"", invalid + "layers are not registered"},
 	} {
@@ -177,6 +178,16 @@ func TestFromEnv(t *testing.T) {
 	for _, prefix := range []string{"", "CAIRN_", "_CAIRN", "1CAIRN", "CAI RN", "CAIRN="} {
 		if c, err := FromEnv(prefix); c != nil || !errors.Is(err, store.ErrInvalid) {
 			t.Errorf("FromEnv(%q): %v, %v", prefix, c, err)
+		}
+	}
+}
+
+// What is not of a Config is told a prefix that is another one.
+func TestPrefixAlone(t *testing.T) {
+	for prefix, want := range map[string]string{"APP": "APP_CACHE", "APP_CACHE": "APP_CAIRN", "CACHE": "CAIRN"} {
+		_, err := fromEnv(prefix, []string{prefix + "_TTL=5m"}, lookup)
+		if err == nil || !strings.HasSuffix(err.Error(), "with a prefix for the cache alone, such as "+want) {
+			t.Errorf("%s: %v, want %s", prefix, err, want)
 		}
 	}
 }

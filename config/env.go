@@ -286,6 +286,10 @@ func (e *environment) unknown(variable, section, rest string) {
 		e.fail(variable, "there is no such variable (did you mean %s?)", e.prefix+near)
 		return
 	}
+	own := e.prefix + "CACHE"
+	if outer, ok := strings.CutSuffix(e.prefix, "CACHE_"); ok {
+		own = outer + "CAIRN"
+	}
 	e.fail(variable, "there is no such variable, but %[1]sURL, %[1]sDEFAULT, %[1]sLAZY, %[1]sCONFIG, %[1]sSTORES_<NAME>_<FIELD> and %[1]sREGIONS_<NAME>_<FIELD>; "+
-		"if it belongs to something else, call FromEnv with a prefix for the cache alone, such as %[1]sCACHE", e.prefix)
+		"if it belongs to something else, call FromEnv with a prefix for the cache alone, such as %[2]s", e.prefix, own)
 }

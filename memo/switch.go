@@ -70,7 +70,7 @@ func (o Options) switched() (*Options, error) {
 	} {
 		on, err := strconv.ParseBool(cmp.Or(os.Getenv(variable), "0"))
 		if err != nil {
-			return nil, invalid("memo: new: the environment variable " + variable + " is neither 1 nor 0")
+			return nil, invalid("memo: new: the environment variable " + variable + ": " + quote(os.Getenv(variable)) + " is not 1, true, 0 or false")
 		}
 		*option = *option || on
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 
@@ -150,7 +151,11 @@ func (m *Mux) unknown(u *URL) error {
 	if len(schemes) > 0 {
 		registered = strings.Join(schemes, ", ")
 	}
-	return u.Errorf("unknown scheme %q (%sregistered: %s)", u.Scheme, suggest.DidYouMean(u.Scheme, known), registered)
+	hint := suggest.DidYouMean(u.Scheme, known)
+	if _, err := strconv.ParseUint(u.Path, 10, 16); err == nil && hint == "" {
+		hint = "write redis:// or memcache:// before a host and port; " // not repeated: config may have to hide them
+	}
+	return u.Errorf("unknown scheme %q (%sregistered: %s)", u.Scheme, hint, registered)
 }
 
 // defaultMux is what Register and Open use, filled by the adapters' imports.

@@ -126,6 +126,8 @@ func TestOpenErrors(t *testing.T) {
 		{"redsi://localhost:6379", `open "redsi://localhost:6379": unknown scheme "redsi" (did you mean "redis"? registered: memory, redis)`},
 		{"rediss://h", `open "rediss://h": scheme "rediss" is not registered; import _ "github.com/cairncache/cairn/adapters/redis"`},
 		{"gopher://h", `open "gopher://h": unknown scheme "gopher" (registered: memory, redis)`},
+		{"localhost:6379", `open "localhost:6379": unknown scheme "localhost" (write redis:// or memcache:// before a host and port; registered: memory, redis)`},
+		{"redsi:6379", `open "redsi:6379": unknown scheme "redsi" (did you mean "redis"? registered: memory, redis)`},
 		{"memory:?ttl=300", `open "memory:?ttl=300": ttl: "300" has no unit; write 300s or 5m`},
 		{"memory:?ttl=90", `open "memory:?ttl=90": ttl: "90" has no unit; write 90s or 90m`},
 		{"memory:?ttl=-5s", `open "memory:?ttl=-5s": ttl: "-5s" is negative`},

@@ -2,6 +2,7 @@ package layered
 
 import (
 	"errors"
+	"fmt"
 	"strings"
 	"time"
 
@@ -18,7 +19,7 @@ func ParseCoherence(text string) (Coherence, error) {
 	}
 	kind, length, stated := strings.Cut(text, ":")
 	if !stated || kind != "watch" && kind != "bounded" {
-		return Coherence{}, errors.New("it is watch, watch: or bounded: and a length of time, as in watch:2s and bounded:5s")
+		return Coherence{}, fmt.Errorf("%q is no coherence; write watch, watch:2s or bounded:5s", text)
 	}
 	d, err := positiveDuration(length)
 	switch {

@@ -16,12 +16,13 @@ func TestParseCoherence(t *testing.T) {
 			t.Errorf("%q: %+v, %v; want %+v", text, got, err, want)
 		}
 	}
-	const form = "it is watch, watch: or bounded: and a length of time, as in watch:2s and bounded:5s"
+	const form = " is no coherence; write watch, watch:2s or bounded:5s"
 	for text, want := range map[string]string{
-		"":           form,
-		"Watch":      form,
-		"bounded":    form,
-		"wathc:1s":   form,
+		"":           `""` + form,
+		"Watch":      `"Watch"` + form,
+		"bounded":    `"bounded"` + form,
+		"5s":         `"5s"` + form,
+		"wathc:1s":   `"wathc:1s"` + form,
 		"watch:5":    `"5" has no unit; write 5s or 5m`,
 		"watch:-1s":  `"-1s" is negative`,
 		"bounded:0":  "0 is no length of time here; write 1s, for example",

@@ -150,7 +150,16 @@ func (d *durationValue) Set(text string) error {
 // A sizeValue is a flag that is read by store.ParseSize.
 type sizeValue int64
 
-func (s *sizeValue) String() string { return fmt.Sprintf("%dB", *s) }
+func (s *sizeValue) String() string {
+	n, unit := int64(*s), "B"
+	for _, larger := range []string{"KiB", "MiB", "GiB"} {
+		if n == 0 || n%1024 != 0 {
+			break
+		}
+		n, unit = n/1024, larger
+	}
+	return fmt.Sprintf("%d%s", n, unit)
+}
 
 func (s *sizeValue) Set(text string) error {
 	parsed, err := store.ParseSize(text)

@@ -34,20 +34,24 @@ For zsh, in ~/.zshrc:    source <(cairn completion zsh)`,
 }
 
 // The scripts have the lists of writeCompletion in place of COMMANDS and CASES.
-// What is no flag is completed as the name of a file.
+// Flags are offered behind a - alone: what is no flag is completed as the name
+// of a file.
 const (
 	bashCompletion = `_cairn() {
-	local candidates=''
+	local candidates='' word=${COMP_WORDS[COMP_CWORD]}
 	if [ "$COMP_CWORD" -eq 1 ]; then
 		candidates='COMMANDS'
 	else
 		case ${COMP_WORDS[1]} in
 CASES		esac
+		if [[ $candidates = -* && $word != -* ]]; then
+			candidates=''
+		fi
 		if [ "${COMP_WORDS[COMP_CWORD-1]}" = -format ]; then
 			candidates='text markdown json'
 		fi
 	fi
-	COMPREPLY=($(compgen -W "$candidates" -- "${COMP_WORDS[COMP_CWORD]}"))
+	COMPREPLY=($(compgen -W "$candidates" -- "$word"))
 }
 complete -o default -F _cairn cairn
 `
@@ -59,6 +63,9 @@ _cairn() {
 	else
 		case $words[2] in
 CASES		esac
+		if [[ $candidates = -* && $words[CURRENT] != -* ]]; then
+			candidates=''
+		fi
 		if [[ $words[CURRENT-1] = -format ]]; then
 			candidates='text markdown json'
 		fi

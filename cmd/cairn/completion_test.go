@@ -37,7 +37,7 @@ var drivers = map[string]string{
 	"bash": `set -eu
 		source "$0"
 		COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) COMPREPLY=()
-		[[ $(complete -p cairn) == *' -F _cairn cairn' ]]
+		[[ $(complete -p cairn) == *' -o default -F _cairn cairn' ]]
 		_cairn || true
 		printf '%s\n' ${COMPREPLY[@]+"${COMPREPLY[@]}"}`,
 	"zsh": `set -e
@@ -68,7 +68,11 @@ func TestCompletion(t *testing.T) {
 				{"cairn completion ", []string{"bash", "zsh"}},
 				{"cairn decode -", []string{"-json", "-max"}},
 				{"cairn conform -format m", []string{"markdown"}},
+				{"cairn conform -format ", []string{"text", "markdown", "json"}},
 				{"cairn nonsense -", nil},
+				{"cairn decode ", nil}, // files
+				{"cairn get -config ", nil},
+				{"cairn get -config c", nil},
 			} {
 				if got := complete(t, shell, driver, strings.Split(test.line, " ")...); !slices.Equal(got, test.want) {
 					t.Errorf("%q: offered %q, want %q", test.line, got, test.want)

@@ -50,7 +50,8 @@ The store is that of -store URL, of -config FILE and -name NAME, or of
 $%s. URLs are as in memory:?max_entries=1000, redis://localhost:6379/0,
 memcache://localhost:11211, disk:./cache, or "memory: | redis://localhost".
 
-Exit codes: 0 done or found, 1 error, 2 wrong usage, 3 not found.
+Exit codes: 0 done or found, 1 error, 2 wrong usage, or a URL whose form or
+folder is refused, 3 not found.
 More with: cairn help COMMAND
 `, urlVariable)
 	_, err := io.WriteString(w, b.String())

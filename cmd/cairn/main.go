@@ -10,7 +10,8 @@
 //
 // What a command has found is on stdout, an error is one line on stderr, without
 // passwords. The exit code is 0 if all is well, 1 after an error, 2 if the
-// command line is wrong, and 3 if there is no such entry.
+// command line is wrong or the form or folder of a URL is refused, and 3 if
+// there is no such entry.
 package main
 
 import (

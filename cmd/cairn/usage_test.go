@@ -77,6 +77,18 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// A default is shown as somebody would write it.
+func TestSizeText(t *testing.T) {
+	for size, want := range map[sizeValue]string{0: "0B", 1000: "1000B", 1 << 10: "1KiB", 1536: "1536B", 64 << 20: "64MiB", 3 << 30: "3GiB", 1 << 40: "1024GiB"} {
+		if got := size.String(); got != want {
+			t.Errorf("%d: %s, want %s", int64(size), got, want)
+		}
+	}
+	if r := cairn(t, "", "", "help", "decode"); !strings.Contains(r.stdout, "(default 64MiB)") {
+		t.Errorf("cairn help decode: %s", r.stdout)
+	}
+}
+
 // reading are the command lines that ask a store.
 var reading = []string{"get k", "get k -json", "set k v", "del k", "del k l", "ttl k", "keys", "ping", "explain k", "explain -locks k"}
 
