@@ -290,9 +290,11 @@ func (f *Func[K, V]) fillTogether(ctx context.Context, at *site, items []*item[K
 	for i, it := range items {
 		o := outcomes[i]
 		switch {
-		case it.lease != nil:
+		case it.lease != nil && it.lease.state != leaseless:
 			leased = append(leased, leasedOutcome[V]{it.lease, o})
 		case o.found:
+		case it.lease != nil && it.lease.overtaken():
+			f.counters.add(loadVoided, 1)
 		case o.remove && it.generation != nil:
 			removes = append(removes, it.key)
 			removed = append(removed, o)

@@ -3,12 +3,14 @@ package memo_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"github.com/cairncache/cairn/adapters/layered"
 	"github.com/cairncache/cairn/memo"
+	"github.com/cairncache/cairn/store"
 	"github.com/cairncache/cairn/store/storetest"
 )
 
@@ -121,4 +123,72 @@ func layersWithoutLeases(t *testing.T) *layered.Store {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return s
+}
+
+// watchedOnly is a store with a watch, and with nothing else.
+type watchedOnly struct {
+	store.Store
+	watched store.WatchStore
+}
+
+func (s watchedOnly) Watch(ctx context.Context, w store.Watcher) error {
+	return s.watched.Watch(ctx, w)
+}
+
+// What another process deletes while the first load goes on is not stored: the
+// watch tells of it, where no lease does.
+func TestFirstLoadWithoutLeasesIsOvertaken(t *testing.T) {
+	fillMany := func(o *memo.FuncOptions[int, int64], load func(context.Context, int) (int64, error)) {
+		o.FillMany = func(ctx context.Context, ks []int, put func(int, int64)) error {
+			for _, k := range ks {
+				v, _ := load(ctx, k)
+				put(k, v)
+			}
+			return nil
+		}
+	}
+	for name, together := range map[string]bool{"Get": false, "GetMany": true} {
+		synctest.Test(t, func(t *testing.T) {
+			far := newMemory(t)
+			var version atomic.Int64
+			load := func(_ context.Context, k int) (int64, error) {
+				v := version.Load()
+				time.Sleep(2 * time.Second)
+				return v, nil
+			}
+			process := func() *memo.Func[int, int64] {
+				s, err := layered.New(newMemory(t), watchedOnly{far, far.(store.WatchStore)}, &layered.Options{Coherence: layered.Watch(time.Second)})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = s.Close() })
+				o := &memo.FuncOptions[int, int64]{Policy: memo.Policy{TTL: time.Hour}}
+				if together {
+					fillMany(o, load)
+				}
+				return wrap(t, newMemo(t, s, nil), "f", load, o)
+			}
+			a, b := process(), process()
+			get(t, b, 1)
+			go func() {
+				if together {
+					_, _ = a.GetMany(context.Background(), []int{7, 8})
+				} else {
+					_, _ = a.Get(context.Background(), 7)
+				}
+			}()
+			time.Sleep(time.Second)
+			version.Store(1)
+			if err := b.Delete(t.Context(), 7); err != nil {
+				t.Fatal(err)
+			}
+			time.Sleep(time.Minute)
+			if va, vb := get(t, a, 7), get(t, b, 7); va != 1 || vb != 1 {
+				t.Errorf("%s: a and b get %d and %d; 0 was deleted", name, va, vb)
+			}
+			if n := a.Stats().Voided; n != 1 {
+				t.Errorf("%s: %d loads are voided, want 1", name, n)
+			}
+		})
+	}
 }

@@ -37,6 +37,7 @@ type lease struct {
 	key, token string
 	ctx        context.Context // with the values of the load's, and no end
 	state      leaseState
+	seen       uint64 // of the watcher, before the store was asked
 	rest       func() // if set: ends what goes on in the background, or gives back a lock
 }
 
@@ -81,11 +82,15 @@ func (f *Func[K, V]) leasedRequest(v *query, key string, k K, s sighting[V], see
 			return f.loadLeased(ctx, v, l, k, s, background)
 		},
 		Fill: func(ctx context.Context, o *outcome[V]) {
-			if l.state == leaseless {
+			switch {
+			case l.state != leaseless:
+				f.fillLeased(ctx, l, o)
+			case l.overtaken():
+				defer l.end()
+				f.counters.add(loadVoided, 1)
+			default:
 				defer l.end()
 				f.fill(ctx, v, key, o)
-			} else {
-				f.fillLeased(ctx, l, o)
 			}
 		},
 		Void: func() {
@@ -142,7 +147,7 @@ func (f *Func[K, V]) loadLeased(ctx context.Context, v *query, l *lease, k K, s 
 // outcome.
 func (f *Func[K, V]) take(ctx context.Context, v *query, l *lease, s *sighting[V]) (*outcome[V], store.Lookup, error) {
 	for {
-		l.state = leaseUnknown
+		l.state, l.seen = leaseUnknown, l.at.watch.Load().seen(l.key)
 		found, err := store.GetOrLease(ctx, l.at.Store, l.key, l.token, leaseLife, s.live)
 		if err != nil {
 			if errors.Is(err, errors.ErrUnsupported) {
@@ -174,6 +179,11 @@ func (f *Func[K, V]) take(ctx context.Context, v *query, l *lease, s *sighting[V
 		*s, s.live = is, found.Live
 	}
 }
+
+// overtaken reports whether the key may have been changed since the store was
+// asked, which no lease tells: where there is none, that is known only now, and
+// the flight goes by Guarded.
+func (l *lease) overtaken() bool { return l.at.watch.Load().seen(l.key) != l.seen }
 
 // withhold keeps what was loaded without a lease out of the store, which has
 // failed with err if that is not nil.

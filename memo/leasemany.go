@@ -24,17 +24,9 @@ func (f *Func[K, V]) makeLeased(ctx context.Context, items []*item[K, V]) ([]*ou
 	if err := ctx.Err(); err != nil {
 		return make([]*outcome[V], len(items)), slices.Repeat([]error{err}, len(items))
 	}
-	for i, it := range items {
-		if it.lease.state == leaseless {
-			it.lease, storeErrs[i] = nil, nil
-		}
-	}
 	outcomes, errs := f.makeMany(ctx, items, outcomes)
 	for i, it := range items {
-		if it.lease == nil {
-			continue
-		}
-		if o := outcomes[i]; o != nil && !o.found && it.lease.state != leaseHeld {
+		if o := outcomes[i]; o != nil && !o.found && it.lease.state != leaseHeld && it.lease.state != leaseless {
 			o.withhold(storeErrs[i])
 		}
 	}

@@ -66,11 +66,12 @@ func (s *Store) tellRemoved(removed []removal) { s.tell(report{removed: removed}
 func (s *Store) tellHooks(removed []removal, onSet func()) {
 	defer func() {
 		if len(removed) > 0 || onSet != nil { // a hook has ended the goroutine
-			s.tellHooks(removed, onSet)
+			go s.tellHooks(removed, onSet)
 		}
 	}()
 	for len(removed) > 0 {
 		one := removed[0]
+		removed[0] = removal{} // or it stays in memory until all are told
 		removed = removed[1:]
 		if f := one.Hooks.(*Options).OnRemove; f != nil {
 			s.contained(func() { f(one.Key, one.Value, one.Cause) })

@@ -65,16 +65,16 @@ type Options struct {
 	//
 	// This and the other hooks get values that are shared and read-only. They
 	// are called outside all locks, by the goroutine whose call they tell of and
-	// before that call returns, so they should be quick; of what the Store
-	// removes by itself once it has expired, by a goroutine of its own. Several
-	// goroutines may call them at once. What one call has changed they are told
-	// in its order. A panic in one ends that one call of it, and is counted in
-	// Stats.
+	// before that call returns, so they should be quick. Of what the Store removes
+	// by itself, once it has expired, they are told by a goroutine of its own.
+	// Several goroutines may call them at once. What one call has changed they are
+	// told in its order. A panic in one ends that one call of it, and is counted
+	// in Stats.
 	//
-	// They may use the Store, but hold no lock then that they take themselves: of
-	// what a hook changes they are told before its own call returns. One that puts
-	// back whatever was evicted evicts another by that, and calls itself until the
-	// stack is full.
+	// They may use the Store, but not while they hold a lock that they take
+	// themselves: what such a call changes they are told before it returns. One
+	// that puts back whatever was evicted evicts another by that, and calls itself
+	// until the stack is full.
 	OnGet func(key string, l *store.Live, found bool)
 
 	// OnSet, if not nil, is called once for each write of a value, after

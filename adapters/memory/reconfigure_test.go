@@ -166,7 +166,6 @@ func TestMaxBytesTurnedOn(t *testing.T) {
 	}
 }
 
-// A panic of an encoder is as an error of it.
 // While values are encoded for a MaxBytes to come, Options are those of before.
 func TestOptionsWhileMaxBytesIsTurnedOn(t *testing.T) {
 	s := newStore(t, nil)
@@ -187,6 +186,7 @@ func TestOptionsWhileMaxBytesIsTurnedOn(t *testing.T) {
 	}
 }
 
+// A panic of an encoder is as an error of it.
 func TestMaxBytesTurnedOnWithAPanic(t *testing.T) {
 	s := newStore(t, nil)
 	before := s.options.Load()

@@ -315,9 +315,14 @@ func (t *Typed[K, V]) tell(removed []typedRemoval[K, V]) {
 	if len(removed) == 0 {
 		return
 	}
-	defer func() { t.tell(removed) }() // also if OnRemove ends the goroutine
+	defer func() {
+		if len(removed) > 0 { // OnRemove has ended the goroutine
+			go t.tell(removed)
+		}
+	}()
 	for len(removed) > 0 {
 		one := removed[0]
+		removed[0] = typedRemoval[K, V]{} // or it stays in memory until all are told
 		removed = removed[1:]
 		t.onRemove(one)
 	}

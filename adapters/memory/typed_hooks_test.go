@@ -4,10 +4,14 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/cairncache/cairn/store"
 )
 
 // A typedRecorder records what OnRemove is told, as "cause key=value".
@@ -140,62 +144,90 @@ func TestTypedOnRemoveThatFails(t *testing.T) {
 		"panic":  func() { panic("of OnRemove") },
 		"Goexit": runtime.Goexit,
 	} {
-		var told []int
-		c := newTyped(t, &TypedOptions[int, int]{OnRemove: func(key, _ int, _ Cause) {
-			told = append(told, key)
-			if key == 1 {
-				fail()
+		synctest.Test(t, func(t *testing.T) {
+			var told []int
+			c := newTyped(t, &TypedOptions[int, int]{OnRemove: func(key, _ int, _ Cause) {
+				told = append(told, key)
+				if key == 1 {
+					fail()
+				}
+			}})
+			for i := range 3 {
+				c.Set(i, i)
 			}
-		}})
-		for i := range 3 {
-			c.Set(i, i)
-		}
-		done := make(chan bool)
-		go func() {
-			defer close(done)
-			c.Clear()
-		}()
-		<-done
-		c.Len() // reports what is left
-		slices.Sort(told)
-		if !slices.Equal(told, []int{0, 1, 2}) {
-			t.Errorf("%s: OnRemove was told of %v", name, told)
-		}
-		if got := c.Stats().HookPanics; got != 1 && name == "panic" {
-			t.Errorf("%d panics are counted, want 1", got)
-		}
+			go c.Clear()
+			synctest.Wait() // for who tells the rest, after Goexit
+			slices.Sort(told)
+			if !slices.Equal(told, []int{0, 1, 2}) {
+				t.Errorf("%s: OnRemove was told of %v", name, told)
+			}
+			if got := c.Stats().HookPanics; got != 1 && name == "panic" {
+				t.Errorf("%d panics are counted, want 1", got)
+			}
+		})
 	}
 }
 
-// The cost is asked for once, outside all locks: it may use the Typed, panic,
-// and change afterwards.
-func TestTypedCost(t *testing.T) {
-	type page struct{ size int64 }
-	var c *Typed[string, *page]
-	asked := 0
-	c = newTyped(t, &TypedOptions[string, *page]{MaxCost: 10, Cost: func(key string, p *page) int64 {
-		asked++
-		c.Has(key)
-		c.Len()
-		return p.size
+// Who ends each goroutine that tells it, ends as many as there are removals, and
+// no stack is full of them.
+func TestOnRemoveThatAlwaysExits(t *testing.T) {
+	const n = 200_000
+	var told, deepest atomic.Int64
+	var all sync.WaitGroup
+	all.Add(n)
+	c := newTyped(t, &TypedOptions[int, int]{MaxEntries: n, OnRemove: func(int, int, Cause) {
+		if told.Add(1)%(n/10) == 0 {
+			deepest.Store(max(deepest.Load(), int64(runtime.Callers(0, make([]uintptr, 1000)))))
+		}
+		all.Done()
+		runtime.Goexit()
 	}})
-	big, free := &page{6}, &page{-5}
-	c.Set("big", big)
-	c.Set("free", free)
-	if got := c.Stats(); got.Bytes != 6 || got.Entries != 2 || asked != 2 {
-		t.Errorf("2 entries cost %d, asked %d times, want 6 and 2", got.Bytes, asked)
+	for i := range n {
+		c.Set(i, i)
 	}
-	big.size, free.size = 100, 100
-	func() {
-		defer func() { recover() }()
-		c.Set("nil", nil)
-	}()
-	c.Set("other", &page{5})
-	if c.Has("big") && c.Has("other") {
-		t.Error("entries that cost 11 are there, with a MaxCost of 10")
+	go c.Clear()
+	all.Wait()
+	if deepest.Load() > 50 {
+		t.Errorf("OnRemove was called %d calls deep", deepest.Load())
 	}
-	c.Clear()
-	if got := c.Stats(); got.Bytes != 0 || got.Entries != 0 || asked != 4 {
-		t.Errorf("nothing costs %d, asked %d times, want 0 and 4", got.Bytes, asked)
+}
+
+// What was told is not kept in memory until the rest is told.
+func TestRemovedValuesAreFreed(t *testing.T) {
+	const n = 64
+	heap := func() uint64 {
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	var first, last uint64
+	var told int
+	measure := func() {
+		switch told++; told {
+		case 1:
+			first = heap()
+		case n:
+			last = heap()
+		}
+	}
+	for _, who := range []string{"Store", "Typed"} {
+		first, last, told = 0, 0, 0
+		if who == "Store" {
+			s := newStore(t, &Options{OnRemove: func(string, *store.Live, Cause) { measure() }})
+			for i := range n {
+				set(t, s, fmt.Sprint(i), strings.Repeat("v", 1<<20), 0)
+			}
+			s.Evict(n)
+		} else {
+			c := newTyped(t, &TypedOptions[int, *[1 << 20]byte]{OnRemove: func(int, *[1 << 20]byte, Cause) { measure() }})
+			for i := range n {
+				c.Set(i, new([1 << 20]byte))
+			}
+			c.Evict(n)
+		}
+		if first < last+n/2<<20 {
+			t.Errorf("%s: of %d MiB in memory %d are left when the last of %d is told", who, first>>20, last>>20, n)
+		}
 	}
 }

@@ -21,7 +21,7 @@ type typedModel struct {
 	limit   int
 	entries []modelEntry
 	want    map[int]Cause // by value: none is written twice
-	telling sync.Mutex // by the timer, in goroutines that know nothing of one another
+	telling sync.Mutex    // by the timer, in goroutines that know nothing of one another
 	got     map[int]Cause
 	value   int
 	stats   Stats

@@ -37,13 +37,15 @@ type TypedOptions[K comparable, V any] struct {
 	// the cause. Close does not report what it drops.
 	//
 	// It is called outside all locks, by the goroutine whose call has removed the
-	// value and before that call returns, so it should be quick; of what the Typed
-	// removes by itself once it has expired, by a goroutine of its own. Several
-	// goroutines may call it at once. A panic in it ends that one call of it, and
-	// is counted in Stats.
+	// value and before that call returns, so it should be quick. Of what the Typed
+	// removes by itself, once it has expired, it is told by a goroutine of its own.
+	// Several goroutines may call it at once. A panic in it ends that one call of
+	// it, and is counted in Stats.
 	//
-	// It may use the Typed, but hold no lock then that it takes itself: of what it
-	// removes it is told before its own call returns.
+	// It may use the Typed, but not while it holds a lock that it takes itself:
+	// what such a call removes it is told before that returns. If it puts back
+	// whatever was evicted, it evicts another by that, and calls itself until the
+	// stack is full.
 	OnRemove func(key K, value V, cause Cause)
 }
 

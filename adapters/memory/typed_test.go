@@ -223,8 +223,6 @@ func TestTypedGetOrSetSetsOnce(t *testing.T) {
 	}
 }
 
-// Many goroutines do everything, and every value that was written has left once
-// or is there.
 // A GetOrSet that comes too late has found what another has set, and counts so.
 func TestTypedGetOrSetTooLate(t *testing.T) {
 	var c *Typed[string, int]
@@ -245,6 +243,8 @@ func TestTypedGetOrSetTooLate(t *testing.T) {
 	}
 }
 
+// Many goroutines do everything, and every value that was written has left once
+// or is there.
 func TestTypedConcurrently(t *testing.T) {
 	type written struct{ told atomic.Int32 }
 	for p := TinyLFU; p <= Random; p++ {

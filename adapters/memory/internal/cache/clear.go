@@ -23,9 +23,9 @@ func (c *Cache[K, V]) clearAll() (removed []Removal[K, V]) {
 func (c *Cache[K, V]) clear(s *shard[K, V]) (removed []Removal[K, V], current bool) {
 	nodes, current := s.appendNodes(nil)
 	for some := range slices.Chunk(nodes, atOnce) {
-		of, current := c.clearNodes(s, some)
+		of, still := c.clearNodes(s, some)
 		removed = append(removed, of...)
-		if !current {
+		if !still {
 			return removed, false
 		}
 	}

@@ -13,7 +13,7 @@ func (c *Cache[K, V]) makeRoom(s *shard[K, V], entries, bytes int64) bool {
 		if c.evictExpired(s) {
 			continue
 		}
-		if victims > 0 && c.evictIn(c.fullest(), s) {
+		if victims > 0 && bytes > 0 && c.evictIn(c.fullest(), s) {
 			continue
 		}
 		n := s.order.victim()
@@ -184,7 +184,7 @@ func (c *Cache[K, V]) EvictOther(key K) {
 	c.tell(c.eachShard(func(s *shard[K, V]) bool {
 		evicted := false
 		if n := s.tables.find(hash, key); n != nil {
-			evicted = c.spare(s, n, func() bool { return c.evict(s) })
+			evicted = c.sparing(s, n, func() bool { return c.evict(s) })
 		} else {
 			evicted = c.evict(s)
 		}
@@ -192,9 +192,9 @@ func (c *Cache[K, V]) EvictOther(key K) {
 	}))
 }
 
-// spare lets f evict anything in s but n, and reports what f does. If f fails n
+// sparing lets f evict anything in s but n, and reports what f does. If f fails n
 // has been used no more often than before.
-func (c *Cache[K, V]) spare(s *shard[K, V], n *node[K, V], f func() bool) bool {
+func (c *Cache[K, V]) sparing(s *shard[K, V], n *node[K, V], f func() bool) bool {
 	uses := n.uses.Load()
 	s.order.remove(n)
 	c.schedule(s, n, Never)

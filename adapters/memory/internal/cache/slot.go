@@ -98,7 +98,7 @@ func (l *Slot[K, V]) write(more int64) bool {
 		}
 		return true
 	}
-	ok := c.spare(s, n, func() bool { return c.makeRoom(s, 0, more) })
+	ok := c.sparing(s, n, func() bool { return c.makeRoom(s, 0, more) })
 	if ok {
 		s.bytes.Add(more)
 	}
