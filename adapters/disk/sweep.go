@@ -93,7 +93,7 @@ func (s *Store) sweepIfFree(ctx context.Context) error {
 // that have died; it counts the bytes anew, and finds the candidates.
 func (s *Store) sweep(ctx context.Context) error {
 	s.sweeper.oldest = nil
-	usage, err := s.usage.file()
+	mark, err := s.usage.startCount()
 	if err != nil {
 		return err
 	}
@@ -120,7 +120,7 @@ func (s *Store) sweep(ctx context.Context) error {
 	}
 	s.sweeper.oldest = s.sweeper.oldestOf(oldest)
 	s.sweepRoot()
-	if err := s.usage.setCounted(usage); err != nil {
+	if err := s.usage.endCount(mark); err != nil {
 		return err
 	}
 	return s.folder.Chtimes(sweepName, time.Time{}, time.Now())

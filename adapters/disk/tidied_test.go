@@ -150,7 +150,11 @@ func TestTidiedWhileOpen(t *testing.T) {
 	t.Parallel()
 	const most = 10_000
 	for name, lose := range map[string]func(t *testing.T, s *Store){
-		"everything":    func(t *testing.T, s *Store) { removeAll(t, s, "*") },
+		"everything": func(t *testing.T, s *Store) { removeAll(t, s, "*") },
+		"everything with links elsewhere": func(t *testing.T, s *Store) {
+			wantErr(t, "Link", os.Link(pathOfUsage(s), filepath.Join(t.TempDir(), "backup")), nil)
+			removeAll(t, s, "*")
+		},
 		"the counts":    func(t *testing.T, s *Store) { removeAll(t, s, usageName) },
 		"counts zeroed": func(t *testing.T, s *Store) { wantErr(t, "Truncate", os.Truncate(pathOfUsage(s), 0), nil) },
 		"counts cut":    func(t *testing.T, s *Store) { wantErr(t, "Truncate", os.Truncate(pathOfUsage(s), 100), nil) },
@@ -182,18 +186,31 @@ func TestTidiedWhileOpen(t *testing.T) {
 
 func pathOfUsage(s *Store) string { return filepath.Join(s.folder.Name(), usageName) }
 
-// A sweep that began with another file of counts does not say that the new one
-// has all of them.
+// A sweep during which the counts are lost does not say that it has counted all
+// entries.
 func TestUsageLostInSweep(t *testing.T) {
 	t.Parallel()
-	s := newStore(t, newPath(t), &Options{MaxBytes: 1 << 20})
-	mustSet(t, s, "k", "v")
-	before, err := s.usage.file()
-	wantErr(t, "file", err, nil)
-	removeAll(t, s, usageName)
-	wantErr(t, "setCounted", s.usage.setCounted(before), nil)
-	if _, all, err := s.usage.total(); all || err != nil {
-		t.Errorf("all are counted: %v, %v", all, err)
+	for name, lose := range map[string]func(path string) error{
+		"not lost": func(string) error { return nil },
+		"removed":  os.Remove,
+		"cut":      func(path string) error { return os.Truncate(path, 0) },
+		"zeros":    func(path string) error { return os.WriteFile(path, make([]byte, usageSize), fileMode) },
+	} {
+		path, o := newPath(t), &Options{MaxBytes: 1 << 20}
+		s, other := newStore(t, path, o), newStore(t, path, o)
+		mustSet(t, s, "k", "v")
+		for _, before := range []int64{0, 1} { // not all were counted, or all
+			wantErr(t, "set", s.usage.set(counted, before), nil)
+			mark, err := s.usage.startCount()
+			wantErr(t, "startCount", err, nil)
+			wantErr(t, "lose", lose(pathOfUsage(s)), nil)
+			_, err = other.usage.file() // makes it again, or gives it its size
+			wantErr(t, "file", err, nil)
+			wantErr(t, "endCount", s.usage.endCount(mark), nil)
+			if _, all, err := s.usage.total(); all != (name == "not lost") || err != nil {
+				t.Errorf("%s, all were counted before: %d: all are counted: %v, %v", name, before, all, err)
+			}
+		}
 	}
 }
 

@@ -2,6 +2,10 @@ package disk
 
 import (
 	"encoding/binary"
+	"errors"
+	"io/fs"
+	"math"
+	"math/rand/v2"
 	"os"
 	"sync"
 )
@@ -15,6 +19,7 @@ type usage struct {
 	folder *folder
 	mu     sync.Mutex
 	opened *os.File
+	info   fs.FileInfo // of opened, to know it again
 }
 
 const (
@@ -40,17 +45,21 @@ func openUsage(f *folder) (*usage, error) {
 // file is the one that other Stores open too, and has room for all counts. If it
 // was removed, as by a program that empties the folder, it is made again, and so
 // is the tag, without which nobody could open the folder any more. The old one
-// may still be in use; it is closed once it is not.
+// may still be in use; the garbage collector closes it.
 func (u *usage) file() (*os.File, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.opened != nil {
-		info, err := u.opened.Stat()
-		if err != nil || !isRemoved(info) && info.Size() >= usageSize {
-			return u.opened, err
-		}
-		if err := u.folder.keepTag(); err != nil {
-			return nil, u.folder.orRemoved(err)
+		info, err := u.folder.Lstat(usageName)
+		switch {
+		case errors.Is(err, fs.ErrNotExist):
+			if err := u.folder.keepTag(); err != nil {
+				return nil, u.folder.orRemoved(err)
+			}
+		case err != nil:
+			return nil, err
+		case os.SameFile(info, u.info) && info.Size() >= usageSize:
+			return u.opened, nil
 		}
 	}
 	file, err := u.folder.openShared(usageName)
@@ -65,7 +74,7 @@ func (u *usage) file() (*os.File, error) {
 		file.Close()
 		return nil, err
 	}
-	u.opened = file
+	u.opened, u.info = file, info
 	return file, nil
 }
 
@@ -101,11 +110,29 @@ func setIn(file *os.File, stripe int, n int64) error {
 	return err
 }
 
-// setCounted says that the counts in file are of all entries, if it still is the
-// one where they are kept.
-func (u *usage) setCounted(file *os.File) error {
-	now, err := u.file()
-	if err != nil || now != file {
+// startCount is how a sweep begins, and endCount how it ends when it has counted
+// all entries. Where not all were counted before, what startCount leaves in the
+// place of counted shows whether the counts were lost meanwhile.
+func (u *usage) startCount() (mark int64, err error) {
+	file, err := u.file()
+	if err != nil {
+		return 0, err
+	}
+	var b [countSize]byte
+	if _, err := file.ReadAt(b[:], counted*countSize); err != nil || count(b[:]) != 0 {
+		return 0, err // nothing to be said at the end
+	}
+	mark = math.MaxInt64 - rand.Int64N(1<<32) // which count takes for 0
+	return mark, setIn(file, counted, mark)
+}
+
+func (u *usage) endCount(mark int64) error {
+	file, err := u.file()
+	if err != nil || mark == 0 {
+		return err
+	}
+	var b [countSize]byte
+	if _, err := file.ReadAt(b[:], counted*countSize); err != nil || int64(binary.LittleEndian.Uint64(b[:])) != mark {
 		return err
 	}
 	return setIn(file, counted, 1)
