@@ -81,7 +81,11 @@ func (t *trial) everyMethodAtOnce(try func(c *client, m method)) {
 			calls = append(calls, func() { try(c, m) })
 		}
 	})
-	t.each(len(calls), func(i int) { calls[i]() })
+	t.parallel(atOnce, func(i int) { // not each: all that fail are to be told
+		for ; i < len(calls); i += atOnce {
+			calls[i]()
+		}
+	})
 }
 
 // everyMethodApart is everyMethod for calls that write before them: those of one

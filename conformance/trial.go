@@ -284,7 +284,7 @@ func (t *trial) parallel(n int, f func(i int)) {
 	}
 }
 
-// atOnce is how many calls each makes at a time.
+// atOnce is how many calls of f each makes at a time.
 const atOnce = 16
 
 // each calls f for every index below n, some of them at once, as a case must not
